@@ -1,0 +1,52 @@
+# Every target sets up what it needs, once. `make` alone lists the targets.
+# PYTHON picks the interpreter that .venv is made from, TORCH the build of PyTorch: auto, cpu, cuda or an index URL.
+PYTHON ?= python3
+TORCH ?= auto
+NOTEBOOK ?=
+REPLICATES ?= 20
+RUN := .venv/bin/python
+ifeq ($(OS),Windows_NT)
+RUN := .venv/Scripts/python.exe
+endif
+
+help: ## List the targets (this text)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run NOTEBOOK=00    one notebook        make run TORCH=cuda      with the CUDA build of PyTorch"
+	@echo "  make PYTHON=python3.12  another Python      LABKIT_DEVICE=cpu make   choose the device"
+
+setup: ## Install everything into .venv (the other targets do this by themselves)
+	@TORCH="$(TORCH)" $(PYTHON) tools/setup.py
+
+run: setup ## Run the curriculum in order, then print the table of all claims
+	@$(RUN) tools/run.py $(NOTEBOOK)
+
+test: setup ## Test labkit, the build, and every notebook as a regression test
+	@$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+
+lab: setup ## Open JupyterLab on your own copies of the notebooks
+	@$(RUN) tools/lab.py
+
+notebooks: setup ## Rebuild the notebooks from their sources, execute them, renew what is derived
+	@$(RUN) tools/curriculum.py build $(NOTEBOOK)
+	@$(RUN) tools/derive.py
+
+long: setup ## Long runs: measure each claim on fresh replicates, into data/results/
+	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
+
+check: setup ## Lint, format, spelling, notebooks in step with sources, stale list
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m codespell_lib
+	@$(RUN) tools/derive.py --check
+	@$(RUN) tools/curriculum.py check
+
+lock: setup ## Renew requirements.txt from pyproject.toml
+	@$(RUN) tools/lock.py
+
+clean: ## Remove what was installed and what runs have written (your workspace/ and the ledger stay)
+	rm -rf .venv outputs/executed .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup run test lab notebooks long check lock clean
+.DEFAULT_GOAL := help

@@ -1,0 +1,139 @@
+"""How fast `fit` and `Ensemble` are, against the smallest loop that does the same training.
+
+Run on a quiet machine, from the project's folder:
+
+    python benchmarks/training.py            the table of README.md
+    python benchmarks/training.py --ways     both of Ensemble's ways on a grid: what its rule was chosen from
+
+Each line is the median over pairs, run in turn, of the loop's CPU time over labkit's, on one thread: above 1, labkit is
+quicker. Both sides train the same networks on scikit-learn's digits to the same weights. labkit's side records its
+runs in a ledger of its own, in a temporary folder.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from datetime import date
+
+import torch
+import torch.nn.functional as F
+
+from labkit import data, train
+from labkit.models import mlp
+
+EXAMPLES = data.digits().split(0).train
+
+
+def minimal_loop(model, steps, batch_size, seed):
+    """The loop of notebook 00: nothing but training, with the fused Adam."""
+    inputs, targets = EXAMPLES.inputs, EXAMPLES.targets
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    batch_size = min(batch_size, len(targets))
+    done = 0
+    while True:
+        order = torch.randperm(len(targets), generator=generator)
+        for start in range(0, len(targets) - batch_size + 1, batch_size):
+            batch = order[start : start + batch_size]
+            loss = F.cross_entropy(model(inputs[batch]), targets[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            done += 1
+            if done == steps:
+                return
+
+
+def cpu_seconds(work):
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def ratio(sizes, batch_size, replicates, steps, pairs, batch_norm=False, all_at_once=None):
+    """Median of loop time / labkit time. One replicate compares `fit`; `all_at_once` overrides Ensemble's own rule."""
+    seeds = range(replicates)
+    rule = train._all_at_once
+    if all_at_once is not None:
+        train._all_at_once = lambda *_: all_at_once
+    ratios = []
+    for pair in range(pairs + 1):
+        models = [mlp(sizes, seed=seed, batch_norm=batch_norm) for seed in seeds]
+        one, many = mlp(sizes, seed=0, batch_norm=batch_norm), train.Ensemble(sizes, seeds, batch_norm=batch_norm)
+
+        def loop(models=models):
+            for seed, model in zip(seeds, models, strict=True):
+                minimal_loop(model, steps, batch_size, seed)
+
+        def labkit(one=one, many=many):
+            if replicates == 1:
+                train.fit(one, EXAMPLES, steps=steps, batch_size=batch_size, device="cpu")
+            else:
+                many.fit(EXAMPLES, steps=steps, batch_size=batch_size, device="cpu")
+
+        if pair % 2:
+            ours, theirs = cpu_seconds(labkit), cpu_seconds(loop)
+        else:
+            theirs, ours = cpu_seconds(loop), cpu_seconds(labkit)
+        ratios.append(theirs / ours)
+    train._all_at_once = rule
+    return statistics.median(ratios[1:])  # the first pair warms up
+
+
+def table(pairs):
+    print("| what | network | batch | K | steps | loop / labkit | required |")
+    print("|---|---|---|---|---|---|---|")
+    lines = [("fit", [64, 64, 64, 10], 128, 1, 1000, False, "≥ 0.952 (fit ≤ 1.05 × loop)")]
+    lines += [
+        ("Ensemble", [64, width, width, 10], batch, replicates, 300, batch_norm, required)
+        for width, batch, replicates, batch_norm, required in [
+            (16, 32, 16, False, "≥ 6"),
+            (32, 64, 16, False, "≥ 6"),
+            (32, 128, 16, False, "≥ 6"),
+            (64, 128, 16, False, "≥ 2.5"),
+            (64, 128, 5, False, "≥ 0.95"),
+            (64, 128, 16, True, "≥ 0.95"),
+            (64, 128, 2, False, "≥ 0.95"),
+            (128, 128, 16, False, "≥ 0.95"),
+            (128, 256, 16, False, "≥ 0.95"),
+            (256, 128, 5, False, "≥ 0.95"),
+            (256, 1097, 4, False, "≥ 0.95"),
+        ]
+    ]
+    lines.append(("Ensemble", [64, *[100] * 6, 10], 100, 5, 300, False, "≥ 0.95"))
+    for what, sizes, batch, replicates, steps, batch_norm, required in lines:
+        value = ratio(sizes, batch, replicates, steps, pairs, batch_norm)
+        network = "-".join(map(str, sizes)) + (" + batch norm" if batch_norm else "")
+        print(f"| {what} | {network} | {batch} | {replicates} | {steps} | {value:.2f} | {required} |", flush=True)
+
+
+def ways(pairs):
+    print("| width | batch | K | at once | in turn | the rule takes |")
+    print("|---|---|---|---|---|---|")
+    for width in (8, 16, 32, 64, 96, 128, 192, 256):
+        for batch in (16, 32, 64, 128, 256, 512):
+            for replicates in (2, 4, 16):
+                sizes = [64, width, width, 10]
+                steps = max(20, min(200, 4_000_000 // (replicates * batch * width)))
+                at_once, in_turn = (ratio(sizes, batch, replicates, steps, pairs, all_at_once=way) for way in (True, False))
+                chosen = train._all_at_once(train.Ensemble(sizes, range(replicates)), batch, "adam")
+                print(
+                    f"| {width} | {batch} | {replicates} | {at_once:.2f} | {in_turn:.2f} "
+                    f"| {'at once' if chosen else 'in turn'} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ways", action="store_true", help="time both of Ensemble's ways on a grid")
+    parser.add_argument("--pairs", type=int, default=7, help="pairs to take the median of (default 7)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    os.environ["LABKIT_PROGRESS"] = "0"
+    print(f"{date.today()}, torch {torch.__version__}, one thread, median of {arguments.pairs} pairs\n")
+    with tempfile.TemporaryDirectory() as outputs:
+        os.environ["LABKIT_OUTPUTS"] = outputs
+        (ways if arguments.ways else table)(arguments.pairs)

@@ -1,0 +1,26 @@
+"""Regression runs of notebooks: each has its own empty outputs folder, one thread, no progress bars and no network."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from nbval.plugin import IPyNbCell
+
+collect_ignore = ["tests/built_to_fail.ipynb"]  # tests/test_regression.py runs it, and wants it to fail
+OFFLINE = Path(__file__).parent / "tests" / "offline"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    """The kernel of a notebook starts in the set-up of its first cell, and keeps the environment that it finds then."""
+    if not isinstance(item, IPyNbCell):
+        return (yield)
+    path = Path(item.nodeid.split("::")[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_OUTPUTS", tempfile.mkdtemp(prefix=f"{path.stem}-"))
+        patch.setenv("LABKIT_NOTEBOOK", path.stem)
+        patch.setenv("LABKIT_PROGRESS", "0")
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        patch.setenv("PYTHONPATH", str(OFFLINE), prepend=os.pathsep)
+        return (yield)

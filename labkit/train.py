@@ -1,0 +1,628 @@
+"""Training one model (`fit`) or many replicates at once (`Ensemble`), evaluating them, and keeping their weights.
+
+Every run is recorded in the ledger: its data, architecture, settings, loss curve and cost, and how it ended.
+"""
+
+import copy
+import dataclasses
+import hashlib
+import math
+import os
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from labkit import models
+from labkit.data import Examples
+from labkit.ledger import Ledger, outputs_dir
+from labkit.measure import accuracy
+from labkit.models import mlp, mode, seeded
+
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+SCHEDULES = {
+    "constant": lambda step, steps: 1.0,
+    "cosine": lambda step, steps: (1 + math.cos(math.pi * step / steps)) / 2,
+}
+LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss became NaN or infinite. The exception's `history` is the run until then."""
+
+    history = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+    """What happened in a training run.
+
+    loss     array [steps], or [steps, K] for an Ensemble: the loss of each batch, before the update that it led to
+    seconds  of training on the clock, callbacks left out
+    status   "completed", "interrupted" or "diverged"
+    run_id   the run's number in the ledger (None where it could not be recorded); for an Ensemble a list of K
+    """
+
+    loss: np.ndarray
+    seconds: float
+    status: str
+    run_id: int | list | None
+
+    def frame(self):
+        """The loss curve as a DataFrame with the columns step (from 1), replicate and loss."""
+        loss = self.loss.reshape(len(self.loss), -1)
+        step, replicate = np.indices(loss.shape).reshape(2, -1)
+        return pd.DataFrame({"step": step + 1, "replicate": replicate, "loss": loss.ravel()})
+
+
+def device(choice=None):
+    """The torch.device to use: `choice`, else the variable LABKIT_DEVICE, else CUDA where there is a GPU, else the CPU.
+
+    Apple's GPU is used only when asked for ("mps"). Raises RuntimeError when what was asked for is missing.
+    """
+    place = torch.device(choice or os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise RuntimeError(
+            f"The device {place} was asked for, but PyTorch {torch.__version__} finds {torch.cuda.device_count()} CUDA "
+            'devices: use device="cpu", or install the NVIDIA driver and a CUDA build of PyTorch.'
+        )
+    if place.type == "mps" and not torch.backends.mps.is_available():
+        raise RuntimeError('The device mps was asked for, but PyTorch finds no Apple GPU: use device="cpu".')
+    return place
+
+
+_device = device  # for functions with an argument of that name
+
+
+def fit(
+    model,
+    examples,
+    *,
+    steps,
+    batch_size=128,
+    learning_rate=1e-3,
+    seed=0,
+    optimizer="adam",
+    weight_decay=0.0,
+    momentum=0.0,
+    schedule="constant",
+    loss=F.cross_entropy,
+    device=None,
+    experiment="",
+    callback=None,
+    callback_steps=None,
+):
+    """Train `model` by minibatch gradient descent, record the run in the ledger, and return its History.
+
+    examples        Examples, or a pair (inputs [n, ...], targets [n, ...])
+    steps           number of updates
+    batch_size      each epoch cuts a new random order of the examples into batches; what is left over at its end is
+                    not used, and a batch size of n or more takes all n examples in each step
+    seed            draws the batches (on the CPU, so that they are the same everywhere) and dropout's masks; an
+                    Ensemble has seeds of its own
+    optimizer       "sgd", "adam", "adamw", or a function from parameters to a torch.optim.Optimizer, which then sets
+                    learning rate, weight decay and momentum itself
+    schedule        "constant", "cosine" (down to 0), or a function (step, steps) -> factor on the learning rate
+    loss            a function (outputs, targets) -> mean over the batch, such as F.cross_entropy or F.mse_loss
+    device          as in `device`; the model is moved there and stays there
+    experiment      what the run is for, in a few words
+    callback        called as callback(step, model) after `step` updates, in evaluation mode and without gradients; for
+                    each step in `callback_steps`, by default range(steps + 1). It does not change the training
+
+    The model's `run_id` becomes that of the run. Ctrl-C stops early with a warning; model and history can be used.
+    Raises ValueError or TypeError for data and settings that do not fit, and RuntimeError for a missing device, before
+    anything is trained; TrainingDiverged when the loss becomes NaN or infinite. Built in notebook 00.
+    """
+    if min(steps, batch_size) < 1:
+        raise ValueError(f"steps={steps} and batch_size={batch_size} must both be at least 1.")
+    if schedule not in SCHEDULES and not callable(schedule):
+        raise ValueError(f"schedule={schedule!r} is unknown: choose from {', '.join(SCHEDULES)}, or give a function.")
+    watched = set(range(steps + 1) if callback_steps is None else callback_steps) if callback else set()
+    if outside := watched - set(range(steps + 1)):
+        raise ValueError(f"callback_steps holds {min(outside)}: give whole numbers from 0 to steps={steps}.")
+    ensemble = isinstance(model, Ensemble)
+    examples = _examples(examples, "train", len(model) if ensemble else 0)
+    inputs, targets = _tensors(model.to(_device(device)), examples)
+    stacked, seeds, size = bool(examples.parts), model.seeds if ensemble else [seed], min(batch_size, len(examples))
+    net = model[0] if ensemble else model
+    batch = (inputs[0, :size], targets[0, :size]) if stacked else (inputs[:size], targets[:size])
+    _check_fit(net, *batch, targets, loss)
+
+    # What is stepped: the model; or all replicates as one; or each replicate in turn, in the memory of the whole.
+    if ensemble and _all_at_once(model, size, optimizer):
+        tensors = (inputs.flatten(0, 1), targets.flatten(0, 1)) if stacked else (inputs, targets)
+        jobs = [(model, *tensors, _batches(len(examples), size, seeds, inputs.device, stacked), _of_each(loss))]
+    else:
+        nets = [model._replicate(k, share=True) for k in range(len(model))] if ensemble else [model]
+        data = zip(inputs, targets, strict=True) if stacked else [(inputs, targets)] * len(nets)
+        streams = [_batches(len(examples), size, each, inputs.device) for each in seeds]
+        jobs = [(each, *tensors, stream, loss) for each, tensors, stream in zip(nets, data, streams, strict=True)]
+    optimizers = [_optimizer(optimizer, job[0], learning_rate, weight_decay, momentum) for job in jobs]
+    steppers = [_stepper(*job, own) for job, own in zip(jobs, optimizers, strict=True)]
+    take_step = steppers[0] if len(steppers) == 1 else lambda: torch.stack([step() for step in steppers])
+
+    group = optimizers[0].param_groups[0]
+    settings = {
+        "experiment": experiment,
+        "objective": _name(loss),
+        "optimizer": type(optimizers[0]).__name__.lower(),
+        "learning_rate": group["lr"],
+        "weight_decay": group.get("weight_decay", 0.0),
+        "batch_size": size,
+        "steps_planned": steps,
+        "config": {"schedule": _name(schedule)} | {key: value for key, value in group.items() if key != "params"},
+    }
+    with seeded(seeds[0]), mode(model, training=True):
+        run_ids = _record_start(settings, net, examples, seeds)
+        model.run_ids, model.run_id = run_ids, run_ids[0]
+        factor = SCHEDULES.get(schedule, schedule)
+        curve, seconds, problem = _loop(model, take_step, optimizers, factor, steps, callback, watched, experiment)
+    curve = curve.reshape(-1, len(seeds))
+    _record_end(run_ids, curve, seconds, problem, _flops(net, *batch, loss), inputs.device)
+    history = History(
+        curve if ensemble else curve[:, 0], seconds, _status(problem), run_ids if ensemble else run_ids[0]
+    )
+    if isinstance(problem, KeyboardInterrupt):
+        warnings.warn(
+            f"Training was interrupted after {len(curve)} of {steps} steps: the model and its history can be used.",
+            stacklevel=2,
+        )
+    elif problem is not None:
+        if isinstance(problem, TrainingDiverged):
+            problem.history = history
+        raise problem
+    return history
+
+
+def _examples(data, role, replicates):
+    """`data` as Examples, checked again since tensors can be changed in place. `replicates` is 0 for one model."""
+    if isinstance(data, Examples):
+        examples = dataclasses.replace(data)
+    elif isinstance(data, (tuple, list)) and len(data) == 2:
+        examples = Examples(*map(torch.as_tensor, data), role=role)
+    else:
+        raise TypeError(f"examples must be Examples or a pair (inputs, targets), not {type(data).__name__}.")
+    if examples.parts and len(examples.parts) != replicates:
+        raise ValueError(
+            f"The examples are stacked for {len(examples.parts)} replicates, but this is "
+            + (f"an Ensemble of {replicates}." if replicates else "one model: give it examples.replicate(k).")
+        )
+    return examples
+
+
+def _tensors(model, examples):
+    """Inputs and targets where the model is; floats in its precision, whole-number targets as int64."""
+    like = next(model.parameters())
+    inputs, targets = examples.inputs, examples.targets
+    inputs = inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
+    return inputs, targets.to(like) if targets.is_floating_point() else targets.to(like.device, torch.int64)
+
+
+def _check_fit(net, inputs, targets, all_targets, loss):
+    """Raise ValueError, in one sentence, where model, data and loss do not fit together. Tries two examples."""
+    with mode(net, training=False), torch.no_grad():
+        try:
+            outputs = net(inputs[:2])
+        except RuntimeError as error:
+            first = next((layer for layer in net.modules() if isinstance(layer, nn.Linear)), None)
+            if first is not None and inputs.shape[-1] != first.in_features:
+                problem = f"The model takes {first.in_features} features, but each input has {inputs.shape[-1]}."
+            else:
+                problem = f"The model cannot take inputs of shape {list(inputs.shape)}: {error}"
+            raise ValueError(problem) from None
+        targets = targets[:2]
+        if not targets.is_floating_point() and targets.ndim == 1 and outputs.ndim == 2:
+            wrong = all_targets[(all_targets < 0) | (all_targets >= outputs.shape[1])]
+            if len(wrong):
+                raise ValueError(
+                    f"The label {int(wrong[0])} does not fit the model's {outputs.shape[1]} outputs: labels must be 0 to "
+                    f"{outputs.shape[1] - 1}."
+                )
+        if loss is F.mse_loss and outputs.shape != targets.shape:
+            raise ValueError(
+                f"Outputs {list(outputs.shape[1:])} and targets {list(targets.shape[1:])} of an example differ in shape."
+            )
+        value = loss(outputs, targets)
+        if value.ndim:
+            raise ValueError(f"The loss must be one number, the mean over the batch, not of shape {list(value.shape)}.")
+
+
+def _batches(n, size, seeds, place, apart=False):
+    """Row numbers of each batch, without end: [size] for one seed, [K, size] for a list of K.
+
+    `apart` counts the rows of replicate k from k n, for data of its own.
+    """
+    generators = [torch.Generator().manual_seed(int(seed)) for seed in np.atleast_1d(seeds)]
+    first = torch.arange(len(generators)).unsqueeze(1) * (n if apart else 0)
+    while True:
+        order = torch.stack([torch.randperm(n, generator=generator) for generator in generators]) + first
+        order = order.to(place).reshape(*np.shape(seeds), n)
+        for start in range(0, n - size + 1, size):
+            yield order[..., start : start + size]
+
+
+def _optimizer(choice, net, learning_rate, weight_decay, momentum):
+    if callable(choice):
+        if weight_decay or momentum:
+            raise ValueError("Where optimizer is a function, set weight decay and momentum inside it.")
+        return choice(net.parameters())
+    if choice not in OPTIMIZERS:
+        raise ValueError(f"optimizer={choice!r} is unknown: choose from {', '.join(OPTIMIZERS)}, or give a function.")
+    if momentum and choice != "sgd":
+        raise ValueError(f'momentum={momentum} is for optimizer="sgd": {choice} has its own.')
+    options = {"momentum": momentum} if choice == "sgd" else {}
+    fused = next(net.parameters()).device.type in ("cpu", "cuda", "mps")  # the whole update in one call
+    return OPTIMIZERS[choice](net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused, **options)
+
+
+def _stepper(net, inputs, targets, batches, loss, optimizer):
+    """A function that makes one update and returns the loss before it: a number, or [K] for K replicates at once."""
+
+    def step():
+        batch = next(batches)
+        value = loss(net(inputs[batch]), targets[batch])
+        optimizer.zero_grad()
+        value.backward(torch.ones_like(value))  # the sum over replicates: each gets its own gradient
+        optimizer.step()
+        return value.detach()
+
+    return step
+
+
+def _of_each(loss):
+    """`loss` of each of K replicates: from outputs [K, n, ...] and targets [K, n, ...] to [K]."""
+
+    def in_turn(outputs, targets):
+        return torch.stack([loss(*one) for one in zip(outputs, targets, strict=True)])
+
+    def at_once(outputs, targets):  # the same for these two, and quicker
+        each = loss(outputs.flatten(0, 1), targets.flatten(0, 1), reduction="none")
+        return each.view(len(outputs), -1).mean(1)
+
+    return at_once if loss in (F.cross_entropy, F.mse_loss) else in_turn
+
+
+def _loop(model, take_step, optimizers, factor, steps, callback, watched, title):
+    """Take the steps. Returns the losses [steps done, ...], the seconds taken, and what ended it early, or None."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = [group["lr"] for group in groups]
+    curve, fresh, paused, problem = [], [], 0.0, None
+    start = time.perf_counter()
+    try:
+        with tqdm(
+            total=steps, desc=title or None, leave=False, disable=os.environ.get("LABKIT_PROGRESS") == "0"
+        ) as bar:
+            for done in range(steps + 1):
+                if fresh and (done % LOOK_EVERY == 0 or done == steps or done in watched):
+                    curve.append(torch.stack(fresh).cpu().double().numpy())
+                    fresh.clear()
+                    _check_finite(curve, groups[0]["lr"], steps)
+                    bar.set_postfix(loss=f"{curve[-1][-1].mean():.3g}", refresh=False)
+                if done in watched:
+                    began = time.perf_counter()
+                    with seeded(0), mode(model, training=False), torch.no_grad():
+                        callback(done, model)
+                    paused += time.perf_counter() - began
+                if done < steps:
+                    if factor is not SCHEDULES["constant"]:
+                        scale = factor(done, steps)
+                        for group, rate in zip(groups, rates, strict=True):
+                            group["lr"] = rate * scale
+                    fresh.append(take_step())
+                    bar.update()
+    except BaseException as error:  # Ctrl-C among them: what was trained so far is kept, and recorded
+        problem = error
+    if fresh:
+        curve.append(torch.stack(fresh).cpu().double().numpy())
+    seconds = time.perf_counter() - start - paused
+    return np.concatenate(curve) if curve else np.empty(0), seconds, problem
+
+
+def _check_finite(curve, rate, steps):
+    """Raise TrainingDiverged where the latest losses hold NaN or infinity."""
+    rows = curve[-1].reshape(len(curve[-1]), -1)
+    if np.isfinite(rows).all():
+        return
+    row = int(np.argmax(~np.isfinite(rows).all(1)))
+    step = sum(map(len, curve[:-1])) + row + 1
+    bad = np.flatnonzero(~np.isfinite(rows[row]))
+    of = f" of replicate {', '.join(map(str, bad))}" if rows.shape[1] > 1 else ""
+    raise TrainingDiverged(
+        f"The loss{of} became {rows[row, bad[0]]} at step {step} of {steps} with learning rate {rate:g}: try a smaller "
+        f"one, such as {rate / 10:g}, and look for extreme values in the inputs."
+    )
+
+
+def _record_start(settings, net, examples, seeds):
+    """Write a row in training_run for each seed, with what it rests on; return their ids."""
+    ledger = Ledger()
+    stacked = bool(examples.parts)
+    split_ids = [_split_id(ledger, examples.replicate(k)) for k in range(len(seeds) if stacked else 1)]
+    row = {"session_id": ledger.session(), "architecture_id": ledger.architecture(_describe(net)), **settings}
+    return ledger.record(
+        "training_run",
+        [
+            {**row, "split_id": split_ids[k if stacked else 0], "seed": seed, "replicate": k}
+            for k, seed in enumerate(seeds)
+        ],
+    )
+
+
+def _split_id(ledger, examples):
+    dataset_id = ledger.dataset(examples.dataset.describe()) if examples.dataset else None
+    return ledger.split({**examples.describe(), "dataset_id": dataset_id})
+
+
+def _describe(net):
+    """The ledger's row for an architecture: sizes and layers of an `mlp`, PyTorch's own description of anything else."""
+    n_parameters = sum(parameter.numel() for parameter in net.parameters())
+    kinds = (nn.Linear, nn.BatchNorm1d, *models.ACTIVATIONS.values())
+    if not isinstance(net, nn.Sequential) or not all(isinstance(layer, kinds) for layer in net):
+        return {"name": type(net).__name__, "config": {"modules": str(net)}, "n_parameters": n_parameters}
+    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    config = {"sizes": sizes, "layers": [type(layer).__name__ for layer in net]}
+    return {"name": f"MLP {'-'.join(map(str, sizes))}", "config": config, "n_parameters": n_parameters}
+
+
+def _record_end(run_ids, curve, seconds, problem, flops, place):
+    """Write what became of each run: the loss curve [steps, K], its cost, its end."""
+    ledger = Ledger()
+    steps, replicates = curve.shape
+    kept = np.unique(np.linspace(0, steps - 1, min(steps, 100)).astype(int)) if steps else []
+    ledger.record(
+        "training_metric",
+        [
+            {"run_id": run_id, "step": i + 1, "name": "loss", "value": curve[i, k]}
+            for k, run_id in enumerate(run_ids)
+            for i in kept
+        ],
+    )
+    cost = {
+        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
+        "threads": torch.get_num_threads(),
+        "seconds": seconds / replicates,  # of an Ensemble, each replicate bears its share
+        "flops": flops and flops * steps,
+        "flops_method": "matrix products of one step, forward and backward (torch.utils.flop_counter), times steps",
+    }
+    ledger.record("compute", [{"run_id": run_id, **cost} for run_id in run_ids])
+    for k, run_id in enumerate(run_ids):
+        status = _status(problem)
+        if status == "diverged" and np.isfinite(curve[:, k]).all():
+            status = "interrupted"  # by another replicate
+        final = {"steps_done": steps, "final_loss": curve[-1, k] if steps else None}
+        error = None if problem is None else f"{type(problem).__name__}: {problem}"
+        ledger.update("training_run", run_id, status=status, error=error, **final)
+
+
+def _status(problem):
+    """The ledger's word for how a run ended, given the exception that ended it or None."""
+    ends = {type(None): "completed", KeyboardInterrupt: "interrupted", TrainingDiverged: "diverged"}
+    return ends.get(type(problem), "failed")
+
+
+def _name(what):
+    return what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
+
+
+def _flops(net, inputs, targets, loss):
+    """FLOPs of one step, counted on tensors without memory; None for a model that cannot run on those."""
+    try:
+        net = copy.deepcopy(net).train().to("meta")
+        with FlopCounterMode(display=False) as counter:
+            loss(net(inputs.to("meta")), targets.to("meta")).backward()
+    except Exception:  # whatever a model may do, counting must not stop its training
+        return None
+    return counter.get_total_flops()
+
+
+class _Linear(nn.Module):
+    """The same Linear layer of K replicates: from [K, n, in] to [K, n, out]."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, inputs):
+        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.transpose(1, 2))
+
+
+class _BatchNorm(nn.Module):
+    """The same BatchNorm1d of K replicates: the channels of all, side by side."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, torch.stack([getattr(layer, name) for layer in layers]))
+        self.momentum, self.eps = layers[0].momentum, layers[0].eps
+
+    def forward(self, inputs):
+        replicates, n, width = inputs.shape
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        tensors = (t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias))
+        side_by_side = inputs.transpose(0, 1).reshape(n, replicates * width)
+        outputs = F.batch_norm(side_by_side, *tensors, self.training, self.momentum, self.eps)
+        return outputs.view(n, replicates, width).transpose(0, 1)
+
+
+class Ensemble(nn.Module):
+    """K replicates of an `mlp`, trained at once; each gets what it would get alone from `mlp` and `fit` with its seed.
+
+    sizes, activation, batch_norm, dtype  as in `mlp`
+    seeds                                 one for each replicate: draws its parameters and its batches
+
+    ensemble(inputs) maps [n, features] or [K, n, features] to outputs [K, n, outputs]. ensemble[k] is a copy of
+    replicate k as an nn.Sequential, len(ensemble) is K, and `run_ids` are the replicates' runs in the ledger.
+    Small networks gain most: a step then costs more in calls than in sums. Built in notebook 01.
+    """
+
+    def __init__(self, sizes, seeds, activation="relu", batch_norm=False, dtype=torch.float32):
+        super().__init__()
+        self.sizes, self.seeds = list(sizes), [int(seed) for seed in seeds]
+        if not self.seeds:
+            raise ValueError("An Ensemble needs at least one seed: one for each replicate.")
+        self.options = {"activation": activation, "batch_norm": batch_norm, "dtype": dtype}
+        self.run_ids = [None] * len(self.seeds)
+        batched = {nn.Linear: _Linear, nn.BatchNorm1d: _BatchNorm}
+        replicates = zip(*(mlp(self.sizes, seed=seed, **self.options) for seed in self.seeds), strict=True)
+        self.layers = nn.Sequential(
+            *(batched[type(same[0])](same) if type(same[0]) in batched else same[0] for same in replicates)
+        )
+
+    def __len__(self):
+        return len(self.seeds)
+
+    def _replicate(self, k, share):
+        """Replicate k as an nn.Sequential, in memory of its own or in that of the whole."""
+        model = mlp(self.sizes, seed=self.seeds[k], **self.options).to(self.layers[0].weight.device)
+        state = {name: values[k] for name, values in self.layers.state_dict().items()}
+        model.load_state_dict(state, assign=share)
+        model.run_id = self.run_ids[k]
+        return model
+
+    def __getitem__(self, k):
+        return self._replicate(k, share=False).train(self.training)
+
+    def forward(self, inputs):
+        return self.layers(self._for_each(inputs))
+
+    def _for_each(self, inputs):
+        return inputs if inputs.ndim == 3 else inputs.expand(len(self), *inputs.shape)
+
+    def hidden(self, inputs):
+        """As `models.hidden`, for all replicates: a list of tensors [K, n, width], one for each hidden layer."""
+        return models.hidden(self.layers, self._for_each(inputs))
+
+    def fit(self, examples, *, steps, **settings):
+        """Train all replicates on the same examples, or each on its own (`stack`): `fit`, with the same settings.
+
+        Returns a History whose loss is [steps, K]. Replicate k draws its batches from its seed, as `fit` would.
+        Raises as `fit` does; when one replicate diverges, all stop. Two ways lead to the same result, and a fixed rule
+        chooses the quicker: all replicates in one batched pass, or one after the other in each step.
+        """
+        if "seed" in settings:
+            raise TypeError("An Ensemble has a seed for each replicate, given when it is made: leave seed out.")
+        return fit(self, examples, steps=steps, **settings)
+
+
+def _all_at_once(ensemble, size, optimizer):
+    """Whether to train an Ensemble as one: measured in benchmarks/, decided by sizes alone.
+
+    A function as optimizer may look at a whole network (its gradient's norm, say), and so must see one at a time.
+    """
+    if callable(optimizer) or len(ensemble) == 1:
+        return False
+    if ensemble.layers[0].weight.device.type != "cpu":
+        return True
+    return size * max(ensemble.sizes[1:]) <= 128 * 64
+
+
+def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups=None):
+    """Measure a model, or each replicate of an Ensemble, on examples, and record the result in the ledger.
+
+    examples     Examples, or a pair (inputs, targets); stacked ones give each replicate its own
+    metric       a function (outputs [n, ...], targets [n, ...]) -> number
+    environment  where the model is used: a name, or a dict with name, population, conditions, shift
+    groups       a name for each example [n]: the metric is recorded for each group as well
+
+    Measured in evaluation mode, without gradients. Returns a float, or an array [K] for an Ensemble; with groups, a dict
+    from "" (all examples) and each group's name to that.
+    """
+    ensemble = isinstance(model, Ensemble)
+    examples = _examples(examples, "test", len(model) if ensemble else 0)
+    inputs, targets = _tensors(model, examples)
+    with mode(model, training=False), torch.no_grad():
+        outputs = model(inputs)
+    outputs = outputs if ensemble else [outputs]
+    targets = targets if examples.parts else [targets] * len(outputs)
+    masks = {"": np.ones(len(examples), bool)}
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.shape != (len(examples),):
+            raise ValueError(
+                f"groups of shape {list(groups.shape)} must name a group for each of {len(examples)} examples."
+            )
+        masks |= {str(group): groups == group for group in np.unique(groups)}
+
+    ledger = Ledger()
+    run_ids = model.run_ids if ensemble else [getattr(model, "run_id", None)]
+    environment = {"name": environment} if isinstance(environment, str) else environment
+    row = {"environment_id": ledger.environment(environment), "metric": _name(metric)}
+    splits = [_split_id(ledger, examples.replicate(k)) for k in range(len(outputs) if examples.parts else 1)]
+    results, rows = {}, []
+    for group, mask in masks.items():
+        chosen = torch.as_tensor(mask, device=inputs.device)
+        values = [float(metric(y[chosen], t[chosen])) for y, t in zip(outputs, targets, strict=True)]
+        results[group] = np.array(values) if ensemble else values[0]
+        row |= {"group_name": group, "n_examples": int(mask.sum())}
+        for k, value in enumerate(values):
+            split_id = splits[k if examples.parts else 0]
+            rows.append({**row, "run_id": run_ids[k], "split_id": split_id, "value": value})
+    ledger.record("evaluation", rows)
+    return results if groups is not None else results[""]
+
+
+def save_checkpoint(model, path=None):
+    """Write the model's parameters and buffers to a safetensors file, which holds numbers only, and return its path.
+
+    By default into `outputs/checkpoints/`. The ledger keeps the file's fingerprint for `load_checkpoint`, where the
+    model has been trained.
+    """
+    data = safetensors.torch.save({name: t.detach().cpu().clone() for name, t in model.state_dict().items()})
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = Path(path) if path else outputs_dir() / "checkpoints" / f"{sha256[:16]}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)  # whole or not at all
+    ledger = Ledger()
+    row = {"path": _recorded_path(path), "sha256": sha256, "bytes": len(data)}
+    for run_id in getattr(model, "run_ids", None) or [getattr(model, "run_id", None)]:
+        done = ledger.query("SELECT steps_done FROM training_run WHERE id = ?", [run_id])
+        if len(done):
+            ledger.record("checkpoint", {**row, "run_id": run_id, "step": int(done.steps_done[0])})
+    return path
+
+
+def _recorded_path(path):
+    """Relative to the outputs folder where it is inside, so that the folder can be moved."""
+    path, home = path.resolve(), outputs_dir().resolve()
+    return (path.relative_to(home) if path.is_relative_to(home) else path).as_posix()
+
+
+def load_checkpoint(model, path):
+    """Read a file of `save_checkpoint` into `model` and return it.
+
+    Raises ValueError, with the model untouched, for a file that is not safetensors, that has changed since the ledger
+    recorded it, or whose tensors are not those of the model.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    known = Ledger().query("SELECT sha256 FROM checkpoint WHERE path = ? ORDER BY id", [_recorded_path(path)])
+    if len(known) and known.sha256.iloc[-1] != hashlib.sha256(data).hexdigest():
+        raise ValueError(f"{path} is not the file that the ledger recorded: it was changed or damaged; save it again.")
+    try:
+        state = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error}): save it again.") from None
+    own = model.state_dict()
+    for name in [*own, *(state.keys() - own.keys())]:
+        if name not in state or name not in own or state[name].shape != own[name].shape:
+            shapes = [f"{list(t[name].shape)}" if name in t else "missing" for t in (state, own)]
+            raise ValueError(
+                f"{path} does not fit this model: {name} is {shapes[0]} in the file, {shapes[1]} in the model."
+            )
+    model.load_state_dict(state)
+    return model

@@ -1,0 +1,394 @@
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures
+
+from labkit.data import Dataset, Examples, digits, fingerprint, gaussian, mnist1d, stack
+
+ROOT = Path(__file__).parents[1]
+DIGITS_SHA256 = "b353a2c0bcc1d5252d3632b32575e228e39b6775270d7f5cec44eb453603c17f"
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return digits()
+
+
+def small(n=4, **fields):
+    return Examples(torch.arange(2.0 * n).reshape(n, 2), torch.arange(n), {"height": torch.ones(n)}, **fields)
+
+
+# Fingerprints
+
+
+def test_fingerprint_by_an_independent_computation():
+    inputs, targets = torch.tensor([[1.5, -2.0, 0.25]]), torch.tensor([3])
+    expected = hashlib.sha256(
+        b"inputs float32 [1, 3]\n" + struct.pack("<3f", 1.5, -2.0, 0.25) + b"targets int64 [1]\n" + struct.pack("<q", 3)
+    )
+    assert fingerprint(inputs, targets) == expected.hexdigest()
+
+
+def test_fingerprint_changes_with_values_shapes_types_and_factors_but_not_with_memory_layout():
+    inputs, targets = torch.arange(6.0).reshape(2, 3), torch.tensor([0, 1])
+    same = fingerprint(inputs, targets)
+    assert same == fingerprint(inputs.T.contiguous().T, targets.clone())
+    nudged = inputs.clone()
+    nudged[1, 2] = torch.nextafter(nudged[1, 2], torch.tensor(9.0))
+    others = [
+        fingerprint(nudged, targets),
+        fingerprint(inputs.reshape(3, 2), targets),
+        fingerprint(inputs.double(), targets),
+        fingerprint(inputs, targets.flip(0)),
+        fingerprint(inputs, targets, {"shift": targets}),
+        fingerprint(inputs, targets, {"scale": targets}),
+    ]
+    assert len({same, *others}) == 7
+
+
+# Digits
+
+
+def test_digits_are_scikit_learns(whole):
+    images, labels = load_digits(return_X_y=True)
+    assert whole.inputs.dtype == torch.float32
+    assert whole.targets.dtype == torch.int64
+    np.testing.assert_array_equal(whole.inputs.numpy() * 16, images)
+    np.testing.assert_array_equal(whole.targets.numpy(), labels)
+    assert (len(whole), whole.n_classes, whole.inputs.min(), whole.inputs.max()) == (1797, 10, 0, 1)
+
+
+def test_digits_bytes_have_not_changed(whole):
+    assert whole.sha256 == DIGITS_SHA256, "The digits' bytes changed: find out why before any result is compared."
+    assert DIGITS_SHA256 in (ROOT / whole.datasheet).read_text(encoding="utf-8")
+
+
+def test_datasheets_state_source_and_licence(whole):
+    for dataset, facts in [(whole, ["10.24432/C50P49", "CC BY 4.0"]), (mnist1d(10), ["Greydanus", "Apache-2.0"])]:
+        text = (ROOT / dataset.datasheet).read_text(encoding="utf-8")
+        for fact in facts:
+            assert fact in text
+            assert fact in dataset.source + dataset.licence
+
+
+def test_describe_has_the_ledgers_columns(whole):
+    row = whole.describe()
+    assert (row["n_examples"], row["n_features"]) == (1797, 64)
+    columns = {"name", "sha256", "n_examples", "n_features", "n_classes", "source", "licence", "datasheet"}
+    assert set(row) == columns
+    row = whole.split(7).train.replace(targets=torch.zeros(1097), transform="targets zeroed").describe()
+    assert set(row) == {"name", "role", "n_examples", "seed", "sha256", "transform"}
+    assert (row["role"], row["n_examples"], row["seed"], row["transform"]) == ("train", 1097, 7, "targets zeroed")
+
+
+# Splits
+
+
+def rows_of(part, whole):
+    """Row numbers of a part in the file (all digits images are different)."""
+    where = {row.tobytes(): number for number, row in enumerate(whole.inputs.numpy())}
+    return [where[row.tobytes()] for row in part.inputs.numpy()]
+
+
+def test_random_split_shares_no_row_and_loses_none(whole):
+    split = whole.split(3)
+    parts = [rows_of(part, whole) for part in (split.train, split.validation, split.test)]
+    assert [len(part) for part in parts] == [1097, 200, 500]
+    assert sorted(np.concatenate(parts)) == list(range(1797))
+    for part, rows in zip((split.train, split.validation, split.test), parts, strict=True):
+        assert torch.equal(part.targets, whole.targets[rows])
+        assert part.dataset is whole
+    assert [split.train.role, split.validation.role, split.test.role] == ["train", "validation", "test"]
+    assert np.corrcoef(parts[0], np.arange(1097))[0, 1] < 0.2  # shuffled
+
+
+def test_split_depends_on_its_seed_only(whole):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1]
+    first = whole.split(5)
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])
+    assert first.train.sha256 == whole.split(5).train.sha256
+    assert first.train.sha256 != whole.split(6).train.sha256
+
+
+def test_split_without_validation(whole):
+    split = whole.split(0, test=797, validation=0)
+    assert split.validation is None
+    assert (len(split.train), len(split.test)) == (1000, 797)
+
+
+@pytest.mark.parametrize("sizes", [{"test": 0}, {"test": 1797}, {"test": -5}, {"validation": 1297}, {"validation": -1}])
+def test_split_refuses_sizes_that_do_not_fit(whole, sizes):
+    with pytest.raises(ValueError, match="do not fit"):
+        whole.split(0, **sizes)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, True])
+def test_split_refuses_what_is_no_seed(whole, seed):
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        whole.split(seed)
+
+
+def test_blocks_are_contiguous_and_each_is_held_out_once(whole):
+    tested = []
+    for held_out in range(7):
+        blocks = whole.blocks(7, held_out, seed=1, validation=100)
+        rows = rows_of(blocks.test, whole)
+        assert rows == list(range(rows[0], rows[-1] + 1))
+        rest = rows_of(blocks.train, whole) + rows_of(blocks.validation, whole)
+        assert sorted(rows + rest) == list(range(1797))
+        assert len(blocks.validation) == 100
+        tested += rows
+    assert tested == list(range(1797))
+    assert blocks.test.split == "block 7 of 7 held out"
+    random = whole.split(1, test=len(blocks.test), validation=100)
+    assert len(random.train) == len(blocks.train)
+
+
+@pytest.mark.parametrize(("number", "held_out"), [(1, 0), (5, 5), (5, -1), (1798, 0)])
+def test_blocks_refuse_numbers_that_do_not_fit(whole, number, held_out):
+    with pytest.raises(ValueError, match="blocks"):
+        whole.blocks(number, held_out)
+
+
+def test_digits_come_form_by_form(whole):
+    """The datasheet's evidence for writers: the same page of labels returns every 130 rows or so."""
+    labels = whole.targets.numpy()
+    repeats = {lag: np.mean(labels[lag:] == labels[:-lag]) for lag in range(50, 250)}
+    assert max(repeats, key=repeats.get) == 130
+    assert repeats[130] > 0.5
+
+
+# Examples
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        (([[1.0]], torch.tensor([0])), TypeError, "inputs must be a torch tensor, not list"),
+        ((np.ones((2, 2)), torch.tensor([0, 1])), TypeError, "torch.as_tensor"),
+        ((torch.ones(2, 2), torch.tensor([0])), ValueError, "targets of shape .1. does not match"),
+        ((torch.ones(0, 2), torch.ones(0)), ValueError, "holds no example"),
+        ((torch.tensor(1.0), torch.tensor(1)), ValueError, "holds no example"),
+        ((torch.tensor([[1.0], [torch.nan]]), torch.tensor([0, 1])), ValueError, "inputs contains NaN"),
+        ((torch.ones(2, 2), torch.tensor([0.0, torch.inf])), ValueError, "targets contains NaN or infinite"),
+        ((torch.ones(2, 2), torch.ones(2), {"shift": torch.ones(3)}), ValueError, "shift of shape .3. does not match"),
+    ],
+)
+def test_examples_refuse_bad_tensors_in_one_sentence(fields, error, words):
+    with pytest.raises(error, match=words):
+        Examples(*fields)
+
+
+def test_dataset_refuses_class_numbers_out_of_range():
+    for targets in ([0, 3], [-1, 0]):
+        with pytest.raises(ValueError, match="class numbers from 0 to 2"):
+            Dataset("toy", torch.ones(2, 1), torch.tensor(targets), {}, 3, "", "", "")
+
+
+def test_replace_keeps_what_was_done(whole):
+    train = whole.split(2).train
+    shuffled = train.replace(targets=train.targets.flip(0), transform="labels shuffled")
+    noisy = shuffled.replace(inputs=train.inputs + 1, transform="noise added")
+    assert noisy.transform == "labels shuffled; noise added"
+    assert (noisy.dataset, noisy.role, noisy.seed, noisy.split) == (whole, "train", 2, "random rows")
+    assert torch.equal(noisy.targets, train.targets.flip(0))
+    assert train.transform == ""
+    assert len({train.sha256, shuffled.sha256, noisy.sha256}) == 3
+    with pytest.raises(ValueError, match="Say in words what was changed"):
+        train.replace(inputs=train.inputs, transform=" ")
+    with pytest.raises(TypeError, match="not role"):
+        train.replace(role="test", transform="renamed")
+    with pytest.raises(ValueError, match="does not match"):
+        train.replace(inputs=train.inputs[:5], transform="first five")
+
+
+def test_examples_sha256_shows_a_change_in_place():
+    examples = small()
+    before = examples.sha256
+    examples.inputs[0, 0] = 9
+    assert examples.sha256 != before
+
+
+def test_stack_gives_each_replicate_its_own_data_and_record(whole):
+    trains = [whole.split(seed).train for seed in range(3)]
+    stacked = stack(trains)
+    assert stacked.inputs.shape == (3, 1097, 64)
+    assert len(stacked) == 1097
+    noisy = stacked.replace(inputs=stacked.inputs + torch.arange(3.0)[:, None, None], transform="k added")
+    for k, train in enumerate(trains):
+        assert stacked.replicate(k).sha256 == train.sha256
+        assert stacked.replicate(k).describe() == train.describe()
+        replicate = noisy.replicate(k)
+        assert torch.equal(replicate.inputs, train.inputs + k)
+        assert (replicate.seed, replicate.transform, replicate.dataset) == (k, "k added", whole)
+    assert trains[0].replicate(2) is trains[0]  # shared by all replicates
+    with pytest.raises(ValueError, match="several splits"):
+        stacked.describe()
+
+
+def test_stack_keeps_factors_and_different_transforms():
+    parts = [small(transform="a"), small().replace(factors={"height": torch.zeros(4)}, transform="b")]
+    stacked = stack(parts)
+    assert stacked.factors["height"].tolist() == [[1] * 4, [0] * 4]
+    assert stacked.transform == "a | b"
+    moved = stacked.replace(targets=torch.ones(2, 4), transform="c").to("cpu")
+    assert [moved.replicate(k).transform for k in range(2)] == ["a; c", "b; c"]
+    assert moved.replicate(1).factors["height"].tolist() == [0] * 4
+
+
+def test_stack_refuses_parts_that_do_not_fit():
+    for parts in ([], [stack([small()])], [small(4), small(5)], [small(role="train"), small(role="test")]):
+        with pytest.raises(ValueError, match=r"[Ss]tack"):
+            stack(parts)
+    with pytest.raises(ValueError, match="3 replicates do not match the 2"):
+        stack([small(), small()]).replace(
+            inputs=torch.ones(3, 4, 2), targets=torch.ones(3, 4), factors={}, transform="one more"
+        )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_examples_on_cuda():
+    examples = small()
+    moved = examples.to("cuda")
+    assert moved.inputs.is_cuda
+    assert moved.targets.is_cuda
+    assert moved.factors["height"].is_cuda
+    assert moved.sha256 == examples.sha256
+
+
+# MNIST-1D: equal in distribution to the mnist1d package
+
+
+def package_data(seed, **changes):
+    package = pytest.importorskip("mnist1d.data")
+    arguments = package.get_dataset_args()
+    for name, value in {"seed": seed, "train_split": 1.0, **changes}.items():
+        setattr(arguments, name, value)
+    made = package.make_dataset(arguments)
+    return made["x"], made["y"]
+
+
+def own_data(seed):
+    made = mnist1d(5000, seed)
+    return made.inputs.double().numpy(), made.targets.numpy()
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return own_data(20_001), package_data(30_001)
+
+
+def test_mnist1d_shape_and_standardisation():
+    made = mnist1d(1234, seed=3)
+    assert made.inputs.shape == (1234, 40)
+    assert made.inputs.dtype == torch.float32
+    assert abs(made.inputs.mean()) < 1e-5
+    assert abs(made.inputs.std(correction=0) - 1) < 1e-5
+    counts = torch.bincount(made.targets)
+    assert len(counts) == 10
+    assert counts.max() - counts.min() <= 1
+    assert made.sha256 == mnist1d(1234, seed=3).sha256
+    assert made.sha256 != mnist1d(1234, seed=4).sha256
+    with pytest.raises(ValueError, match="too few signals"):
+        mnist1d(9)
+
+
+def test_mnist1d_factors_have_their_ranges_and_are_independent_of_the_class():
+    made = mnist1d(5000, seed=11)
+    ranges = {"shift": (0, 47), "scale": (0.8, 1.2), "shear": (-0.375, 0.375), "padding": (36, 60)}
+    assert set(made.factors) == set(ranges)
+    for name, (low, high) in ranges.items():
+        values = made.factors[name].numpy()
+        assert low <= values.min() < low + 0.02 * (high - low)
+        assert high >= values.max() > high - 0.02 * (high - low)
+        assert abs(np.corrcoef(values, made.targets)[0, 1]) < 4 / np.sqrt(5000)
+        # Uniform: the mean of n values is off by at most four standard errors.
+        assert abs(values.mean() - (low + high) / 2) < 4 * (high - low + 1) / np.sqrt(12 * 5000)
+
+
+def test_mnist1d_factors_are_those_that_made_each_signal(monkeypatch):
+    """The package's own transform, fed with our factors and no noise, gives our strokes up to the white noise."""
+    transform = pytest.importorskip("mnist1d.transform")
+    data = pytest.importorskip("mnist1d.data")
+    made = mnist1d(200, seed=12)
+    templates = data.get_templates()
+
+    def package(k, noise):
+        factor = {name: values[k].item() for name, values in made.factors.items()}
+        uniform = iter(
+            [(factor["padding"] - 35.5) / 25, (factor["scale"] - 1) / 0.4 + 0.5, factor["shear"] / 0.75 + 0.5]
+        )
+        monkeypatch.setattr(np.random, "rand", lambda: next(uniform))
+        monkeypatch.setattr(np.random, "choice", lambda count: int(factor["shift"]))
+        monkeypatch.setattr(np.random, "randn", lambda *shape: np.full(shape, noise))
+        return transform.transform(templates["x"][made.targets[k]], templates["t"], data.get_dataset_args())[0]
+
+    clean = np.stack([package(k, 0.0) for k in range(200)])
+    # Where all noise set to one adds only the white noise's 0.02, the stroke lies.
+    stroke = np.abs(np.stack([package(k, 1.0) for k in range(200)]) - clean - 0.02) < 1e-6
+    assert 0.1 < stroke.mean() < 0.4
+    ours, expected = made.inputs.double().numpy()[stroke], clean[stroke]
+    slope, offset = np.polyfit(ours, expected, 1)  # undoes the standardisation
+    residual = slope * ours + offset - expected
+    assert 0.01 < residual.std() < 0.02
+    assert np.abs(residual).max() < 0.1
+
+
+def test_mnist1d_class_means_and_variances_match_the_package(pair):
+    (ours, our_labels), (theirs, their_labels) = pair
+    for statistic in (lambda x: x, lambda x: (x - x.mean(0)) ** 2):
+        z = []
+        for label in range(10):
+            a, b = statistic(ours[our_labels == label]), statistic(theirs[their_labels == label])
+            z.append((a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b)))
+        z = np.array(z)
+        assert np.abs(z).max() < 5  # 400 normal values exceed it once in 4000 runs
+        assert 0.6 < np.mean(z**2) < 1.5
+
+
+def test_mnist1d_covariance_spectrum_matches_the_package(pair):
+    spectra = [np.linalg.eigvalsh(np.cov(x.T)) for x, _ in pair]
+    # From seed to seed the logarithm of an eigenvalue has a standard deviation of 0.01 to 0.035, in theirs as in ours.
+    assert np.abs(np.log(spectra[0] / spectra[1])).max() < 0.16
+
+
+def two_sample_accuracy(ours, theirs):
+    """Held-out accuracy of a quadratic classifier that tells ours from theirs: 0.5 where it cannot."""
+    x, y = np.concatenate([ours, theirs]), np.repeat([0, 1], [len(ours), len(theirs)])
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = np.array_split(order, 2)
+    model = make_pipeline(PolynomialFeatures(2), RidgeClassifier(100.0))
+    return model.fit(x[train], y[train]).score(x[test], y[test])
+
+
+def test_no_classifier_tells_mnist1d_from_the_package(pair):
+    chance = 4 * np.sqrt(0.25 / 5000)
+    assert abs(two_sample_accuracy(pair[0][0], pair[1][0]) - 0.5) < chance
+    # And it would see a difference: the package with less smooth noise.
+    different, _ = package_data(30_002, corr_noise_scale=0.15, num_samples=2000)
+    assert two_sample_accuracy(pair[0][0][:2000], different) > 0.5 + 4 * np.sqrt(0.25 / 2000)
+
+
+# Data of known dimension
+
+
+def test_gaussian_fills_a_flat_subspace_evenly():
+    points = gaussian(4000, 5, ambient=20, seed=1)
+    assert points.shape == (4000, 20)
+    assert points.dtype == torch.float32
+    variances = np.linalg.eigvalsh(np.cov(points.double().numpy().T))[::-1]
+    assert np.all(np.abs(variances[:5] - 1) < 0.12)
+    assert np.all(variances[5:] < 1e-10)
+    for wrong in [(0, 2), (10, 0), (10, 65)]:
+        with pytest.raises(ValueError, match="gaussian needs"):
+            gaussian(*wrong)

@@ -1,0 +1,472 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from sklearn import metrics
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+
+from labkit.data import digits, gaussian
+from labkit.measure import accuracy, knn_accuracy, linear_cka, linear_probe, neural_collapse, pca, twonn
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def classification(n=300, d=12, classes=4, seed=0):
+    """Overlapping Gaussian classes on correlated features: a probe gets between chance and all right."""
+    labels = np.random.default_rng(seed).integers(0, classes, n)
+    centres = 0.7 * normal(classes, d, seed=100)
+    return (centres[labels] + normal(n, d, seed=seed + 1)) @ (np.eye(d) + 0.3 * normal(d, d, seed=99)) + 5, labels
+
+
+# accuracy
+
+
+def test_accuracy_is_scikit_learns():
+    logits, targets = normal(50, 5), np.random.default_rng(1).integers(0, 5, 50)
+    logits[range(0, 50, 2), targets[::2]] += 3
+    expected = metrics.accuracy_score(targets, logits.argmax(1))
+    assert 0.3 < expected < 0.9
+    assert accuracy(logits, targets) == expected
+    assert accuracy(torch.tensor(logits, dtype=torch.float32, requires_grad=True), torch.tensor(targets)) == expected
+    assert isinstance(accuracy(logits, targets), float)
+
+
+def test_accuracy_of_replicates():
+    logits, targets = normal(3, 40, 5), np.random.default_rng(1).integers(0, 5, (3, 40))
+    shared = accuracy(logits, targets[0])
+    own = accuracy(logits, targets)
+    for k in range(3):
+        assert shared[k] == metrics.accuracy_score(targets[0], logits[k].argmax(1))
+        assert own[k] == metrics.accuracy_score(targets[k], logits[k].argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "words"),
+    [
+        (normal(4), [0, 1, 0, 1], "logits has shape"),
+        (normal(0, 3), [], "logits has shape"),
+        (np.full((2, 3), np.nan), [0, 1], "NaN or infinite"),
+        (normal(4, 3), [0, 1], "one target to each row"),
+        (normal(4, 3), [0, 1, 2, 3], "class numbers from 0 to 2"),
+        (normal(4, 3), [0, 1, 2, -1], "class numbers from 0 to 2"),
+        (normal(4, 3), [0.0, 1.0, 2.0, 1.0], "integers"),
+    ],
+)
+def test_accuracy_refuses(logits, targets, words):
+    with pytest.raises(ValueError, match=words):
+        accuracy(logits, targets)
+
+
+# linear_probe
+
+
+def ridge_prediction(train, outputs, test, penalty):
+    """scikit-learn's Ridge, whose alpha is a sum over rows."""
+    return Ridge(alpha=penalty * train.var(0).mean() * len(train)).fit(train, outputs).predict(test)
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("n", [300, 8])  # also with fewer rows than features
+def test_probe_of_classes_is_scikit_learns_ridge(penalty, n):
+    (train, labels), (test, test_labels) = classification(n), classification(400, seed=7)
+    labels[:4] = range(4)
+    expected = (ridge_prediction(train, np.eye(4)[labels], test, penalty).argmax(1) == test_labels).mean()
+    assert 0.25 < expected < 0.95
+    assert linear_probe(train, labels, test, test_labels, penalty=penalty) == expected
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
+def test_probe_of_numbers_is_scikit_learns_r2(penalty):
+    train, test = normal(200, 6) + 3, normal(150, 6, seed=1) + 3
+    y, test_y = (np.sin(x[:, 0]) + 0.5 * x[:, 1] + normal(len(x), seed=2) for x in (train, test))
+    expected = metrics.r2_score(test_y, ridge_prediction(train, y, test, penalty))
+    assert linear_probe(train, y, test, test_y, penalty=penalty) == pytest.approx(expected, abs=1e-10)
+
+
+def test_probe_with_next_to_no_penalty_is_least_squares_and_ignores_linear_maps():
+    train, test = normal(200, 6), normal(150, 6, seed=1)
+    y, test_y = train[:, 0] + normal(200, seed=2), test[:, 0] + normal(150, seed=3)
+    expected = LinearRegression().fit(train, y).score(test, test_y)
+    for change in (np.eye(6), normal(6, 6, seed=4)):
+        found = linear_probe(train @ change, y, test @ change, test_y, penalty=1e-12)
+        assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_probe_ignores_scale_and_offset_of_the_features():
+    (train, labels), (test, test_labels) = classification(), classification(400, seed=7)
+    expected = linear_probe(train, labels, test, test_labels, penalty=0.3)
+    assert linear_probe(1e-6 * train, labels, 1e-6 * test, test_labels, penalty=0.3) == expected
+    assert linear_probe(train + 50, labels, test + 50, test_labels, penalty=0.3) == expected
+
+
+def test_probe_of_replicates_is_the_loop():
+    trains, tests = (np.stack([classification(n, seed=s)[0] for s in range(3)]) for n in (120, 90))
+    own, test_own = (np.stack([classification(n, seed=s)[1] for s in range(3)]) for n in (120, 90))
+    found = linear_probe(trains, own, tests, test_own)
+    assert found.shape == (3,)
+    np.testing.assert_array_equal(
+        found, [linear_probe(*(x[k] for x in (trains, own, tests, test_own))) for k in range(3)]
+    )
+    height, test_height = trains[0, :, 0], tests[0, :, 0]  # shared targets, here floats
+    expected = [linear_probe(trains[k], height, tests[k], test_height) for k in range(3)]
+    np.testing.assert_allclose(linear_probe(trains, height, tests, test_height), expected, rtol=1e-10)
+
+
+def test_probe_chooses_its_penalty_on_validation_rows_for_each_replicate():
+    train, valid, test = (np.stack([normal(n, 30, seed=n), normal(n, 30, seed=n + 1)]) for n in (40, 200, 300))
+    # Replicate 0: one strong direction, little to shrink; replicate 1: nothing but noise.
+    y, valid_y, test_y = (np.stack([3 * x[0, :, 0], normal(x.shape[1], seed=5)]) for x in (train, valid, test))
+    penalties = [1e-4, 1e-1, 1e3]
+    on = {name: [linear_probe(train, y, *rows, penalty=p) for p in penalties] for name, rows in
+          (("valid", (valid, valid_y)), ("test", (test, test_y)))}  # fmt: skip
+    best = np.argmax(on["valid"], axis=0)
+    assert list(best) == [0, 2]
+    found = linear_probe(train, y, test, test_y, penalty=penalties, validation=(valid, valid_y))
+    np.testing.assert_array_equal(found, [on["test"][best[k]][k] for k in range(2)])
+
+
+def test_probe_of_constant_features_predicts_the_mean():
+    labels, test_labels = np.array([0, 1, 1, 1, 2] * 8), np.array([0, 1, 1, 2, 2])
+    train, test = np.full((40, 7), 0.1, dtype=np.float32), np.full((5, 7), 0.1, dtype=np.float32)
+    assert linear_probe(train, labels, test, test_labels) == 0.4
+    assert linear_probe(train, np.arange(40.0), test, np.arange(5.0)) < 0
+
+
+def test_probe_at_chance_on_unrelated_labels_and_not_above_on_its_own_rows():
+    x, labels = normal(600, 50), np.random.default_rng(3).integers(0, 10, 600)
+    assert linear_probe(x[:300], labels[:300], x[300:], labels[300:]) < 0.1 + 4 * np.sqrt(0.09 / 300)
+    assert linear_probe(x[:300], labels[:300], x[:300], labels[:300]) > 0.3
+
+
+def probe_arguments(**changes):
+    arguments = {"train_features": normal(20, 3), "train_targets": [0, 1] * 10}
+    return arguments | {"test_features": normal(10, 3), "test_targets": [0, 1] * 5} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"penalty": 0}, "penalty must be positive"),
+        ({"penalty": np.nan}, "penalty must be positive"),
+        ({"penalty": []}, "penalty must be positive"),
+        ({"penalty": [0.1, 1]}, "together with validation"),
+        ({"validation": (normal(5, 3), [0] * 5)}, "together with validation"),
+        ({"test_features": normal(10, 4)}, "do not fit"),
+        ({"train_features": normal(2, 20, 3)}, "do not fit"),
+        ({"train_features": np.full((20, 3), np.inf)}, "NaN or infinite"),
+        ({"train_targets": [0, 1]}, "one target to each row"),
+        ({"train_targets": [0, -1] * 10}, "class numbers"),
+        ({"test_targets": np.zeros(10)}, "all class numbers or all floats"),
+        ({"train_targets": np.ones(20), "test_targets": np.ones(10)}, "targets that vary"),
+        ({"train_targets": np.full(20, np.nan), "test_targets": normal(10)}, "NaN or infinite"),
+    ],
+)
+def test_probe_refuses(changes, words):
+    with pytest.raises(ValueError, match=words):
+        linear_probe(**probe_arguments(**changes))
+
+
+# twonn
+
+
+def ratios(x):
+    """Second over first neighbour distance, from all distances."""
+    distances = np.sort(cdist(x, x), axis=1)
+    return distances[:, 2] / distances[:, 1]
+
+
+def test_twonn_is_the_papers_fit():
+    x = gaussian(300, 4, seed=5).double().numpy()
+    ratio = np.sort(ratios(x))
+    share = np.arange(1, 301) / 300
+    kept = share <= 0.9
+    line = LinearRegression(fit_intercept=False).fit(np.log(ratio[kept])[:, None], -np.log(1 - share[kept]))
+    assert twonn(x) == pytest.approx(line.coef_[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("dimension", "expected"), [(1, 1.0), (2, 2.0), (5, 5.0), (10, 9.4), (20, 16.5)])
+def test_twonn_bias_table_of_the_docstring(dimension, expected):
+    """Known dimension; and close to the maximum-likelihood estimate from the same ratios, n / sum log ratio."""
+    clouds = [gaussian(800, dimension, ambient=30, seed=600 + k).double().numpy() for k in range(6)]
+    estimates = twonn(np.stack(clouds))
+    # One estimate scatters by about 4 % of its value.
+    assert estimates.mean() == pytest.approx(expected, rel=0.05)
+    likelihood = np.array([800 / np.log(ratios(x)).sum() for x in clouds])
+    np.testing.assert_allclose(estimates, likelihood, rtol=0.2)
+    assert estimates.mean() == pytest.approx(likelihood.mean(), rel=0.06)
+
+
+def test_twonn_of_a_curved_surface_is_its_dimension_not_the_spaces():
+    t = np.random.default_rng(0).uniform(1, 3, (800, 2))
+    roll = np.stack([t[:, 0] * np.cos(3 * t[:, 0]), t[:, 1], t[:, 0] * np.sin(3 * t[:, 0])], axis=1)
+    assert twonn(roll) == pytest.approx(2, abs=0.3)
+
+
+def test_twonn_ignores_rotation_scale_and_copies():
+    x = gaussian(200, 3, ambient=8, seed=2).double().numpy()
+    rotation = np.linalg.qr(normal(8, 8))[0]
+    assert twonn(1e-3 * x @ rotation + 100) == pytest.approx(twonn(x), rel=1e-6)
+    assert twonn(np.concatenate([x, x[:50], x[:10]])) == twonn(x)
+
+
+def test_twonn_keeps_its_digits_where_neighbours_are_close_and_far_from_zero():
+    x = normal(100, 3)
+    pairs = np.concatenate([x, x + 1e-6 * normal(100, 3, seed=1), x + 1e-6 * normal(100, 3, seed=2)]) + 10
+    ratio = np.sort(ratios(pairs - 10))
+    share = np.arange(1, 271) / 300
+    kept = np.log(ratio[:270])
+    assert twonn(pairs) == pytest.approx(-np.log(1 - share) @ kept / (kept @ kept), rel=1e-4)
+
+
+def test_twonn_refuses():
+    for x, words in [
+        (normal(19, 3), "at least 20 distinct points"),
+        (np.repeat(normal(5, 3), 10, axis=0), "x has 50, of which 5 are distinct"),
+        (np.full((30, 2), np.nan), "NaN or infinite"),
+        (normal(30), "x has shape"),
+        (np.arange(30.0)[:, None], "regular grid"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            twonn(x)
+    for fraction in (0, 1, 1.5):
+        with pytest.raises(ValueError, match="fraction"):
+            twonn(normal(30, 2), fraction=fraction)
+
+
+# linear_cka
+
+
+def hsic_cka(x, y):
+    """CKA from Gram matrices: HSIC(K, L) = tr(K H L H) / (n - 1)^2 (Kornblith et al. 2019, eq. 3 and 4)."""
+    n = len(x)
+    centring = np.eye(n) - 1 / n
+
+    def hsic(k, m):
+        return np.trace(k @ centring @ m @ centring) / (n - 1) ** 2
+
+    k, m = x @ x.T, y @ y.T
+    return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+
+
+@pytest.fixture
+def related():
+    x = normal(60, 8) + 3
+    return x, np.maximum(x @ normal(8, 5, seed=1) + normal(60, 5, seed=2), 0)
+
+
+def test_cka_is_the_gram_matrix_form(related):
+    x, y = related
+    expected = hsic_cka(x, y)
+    assert 0.2 < expected < 0.9
+    assert linear_cka(x, y) == pytest.approx(expected, rel=1e-12)
+    assert linear_cka(y, x) == pytest.approx(expected, rel=1e-12)
+    wide = normal(10, 300)
+    assert linear_cka(wide, x[:10]) == pytest.approx(hsic_cka(wide, x[:10]), rel=1e-12)
+    assert linear_cka(wide, normal(10, 300, seed=9)) > 0.7  # the docstring's warning: fewer rows than features
+
+
+def test_cka_ignores_rotation_scale_and_offset_but_not_a_general_linear_map(related):
+    x, y = related
+    rotation = np.linalg.qr(normal(8, 8, seed=3))[0]
+    assert linear_cka(x, x @ rotation) == pytest.approx(1, abs=1e-12)
+    assert linear_cka(-0.01 * x @ rotation + 7, 1e4 * y) == pytest.approx(linear_cka(x, y), rel=1e-10)
+    assert linear_cka(x, x @ np.diag([100.0, 1, 1, 1, 1, 1, 1, 1])) < 0.7
+
+
+def test_cka_of_replicates_is_the_loop(related):
+    x, y = np.stack([related[0], normal(60, 8, seed=5)]), np.stack([related[1], normal(60, 5, seed=6)])
+    np.testing.assert_allclose(linear_cka(x, y), [linear_cka(x[k], y[k]) for k in range(2)], rtol=1e-12)
+
+
+def test_cka_refuses(related):
+    x, y = related
+    for pair, words in [
+        ((x, y[:-1]), "same inputs, row by row"),
+        ((x, y[None]), "same inputs, row by row"),
+        ((x, np.ones((60, 3))), "same for all inputs"),
+        ((x, y * np.nan), "y contains NaN"),
+        ((x[:, 0], y), "x has shape"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            linear_cka(*pair)
+
+
+# neural_collapse
+
+
+def collapsed(classes=5, d=16, copies=4):
+    """All rows of a class on one vertex of a simplex equiangular tight frame (Papyan et al. 2020, eq. 1)."""
+    frame = np.sqrt(classes / (classes - 1)) * (np.eye(classes) - 1 / classes)
+    vertices = 3 * frame @ np.linalg.qr(normal(d, classes))[0].T
+    labels = np.tile(np.arange(classes), copies)
+    offset = normal(d, seed=1)
+    # The classifier is self-dual; its bias takes the offset back.
+    return vertices[labels] + offset, labels, 0.2 * vertices, -0.2 * vertices @ offset
+
+
+def test_collapse_is_zero_on_a_simplex_equiangular_tight_frame():
+    assert neural_collapse(*collapsed()) == pytest.approx(dict.fromkeys(NC, 0.0), abs=1e-12)
+
+
+NC = ["nc1", "nc2_norm", "nc2_angle", "nc3", "nc4"]
+
+
+def collapse_by_loops(h, labels, weights, bias):
+    """The definitions, row by row, in numpy."""
+    classes, d = weights.shape
+    means = np.array([h[labels == c].mean(0) for c in range(classes)])
+    centre = means.mean(0)
+    within, between = np.zeros((d, d)), np.zeros((d, d))
+    for c in range(classes):
+        rows = h[labels == c]
+        for row in rows:
+            within += np.outer(row - means[c], row - means[c]) / len(rows) / classes
+        between += np.outer(means[c] - centre, means[c] - centre) / classes
+    m = means - centre
+    norms = np.linalg.norm(m, axis=1)
+    angles = [m[a] @ m[b] / norms[a] / norms[b] for a in range(classes) for b in range(classes) if a != b]
+    nearest = cdist(h, means).argmin(1)
+    return {
+        "nc1": np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / classes,
+        "nc2_norm": np.std(norms) / np.mean(norms),
+        "nc2_angle": np.mean(np.abs(np.array(angles) + 1 / (classes - 1))),
+        "nc3": np.linalg.norm(weights / np.linalg.norm(weights) - m / np.linalg.norm(m)) ** 2,
+        "nc4": np.mean((h @ weights.T + bias).argmax(1) != nearest),
+    }
+
+
+@pytest.mark.parametrize("d", [3, 12])  # also with fewer dimensions than classes
+def test_collapse_measures_are_their_definitions(d):
+    h, labels = classification(90, d, 5)
+    arguments = h, labels, normal(5, d, seed=3), normal(5, seed=4)
+    expected = collapse_by_loops(*arguments)
+    assert min(expected.values()) > 0.1
+    assert list(neural_collapse(*arguments)) == NC
+    assert neural_collapse(*arguments) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", NC)
+def test_each_sign_of_collapse_sees_its_own_failure(name):
+    h, labels, weights, bias = collapsed()
+    if name == "nc1":
+        h = h + 0.5 * normal(*h.shape)
+    elif name == "nc2_norm":
+        h[labels == 2] *= 1.5
+    elif name == "nc2_angle":
+        h[labels == 2] += h[labels == 1] - h.mean(0)
+    elif name == "nc3":
+        weights = np.roll(weights, 1, axis=0)
+    else:
+        bias = bias + np.array([100.0, 0, 0, 0, 0])
+    assert neural_collapse(h, labels, weights, bias)[name] > 0.01
+
+
+def test_collapse_refuses():
+    h, labels, weights, bias = collapsed()
+    few = np.where(labels == 3, 2, labels)
+    few[3] = 3
+    for arguments, words in [
+        ((h, labels, weights.T, bias), "must be .C, d. and .C."),
+        ((h, labels, weights, bias[:2]), "must be .C, d. and .C."),
+        ((h, labels + 1, weights, bias), "class numbers from 0 to 4"),
+        ((h, few, weights, bias), "Class 3 has fewer than two rows"),
+        ((np.ones_like(h), labels, weights, bias), "no geometry"),
+        ((h, labels, 0 * weights, bias), "no geometry"),
+        ((h * np.nan, labels, weights, bias), "features contains NaN"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            neural_collapse(*arguments)
+
+
+# pca and knn_accuracy
+
+
+def test_pca_is_scikit_learns():
+    x = digits().inputs.numpy()
+    found, expected = pca(x[:1200], 5), PCA(5, svd_solver="full").fit(x[:1200].astype(float))
+    np.testing.assert_allclose(found.explained, expected.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(found.components), np.abs(expected.components_), atol=1e-8)
+    np.testing.assert_allclose(np.abs(found.coordinates), np.abs(expected.transform(x[:1200])), atol=1e-7)
+    np.testing.assert_allclose(np.abs(found.project(x[1200:])), np.abs(expected.transform(x[1200:])), atol=1e-7)
+    np.testing.assert_allclose(found.project(torch.tensor(x[:1200])), found.coordinates, atol=1e-9)
+
+
+def test_pca_axes_point_the_same_way_for_mirrored_data():
+    x = normal(30, 4) * [4, 3, 2, 1]
+    found, mirrored = pca(x, 4), pca(-x, 4)
+    np.testing.assert_allclose(found.components, mirrored.components, atol=1e-10)
+    assert np.all(found.components[range(4), np.abs(found.components).argmax(1)] > 0)
+    assert found.explained.sum() == pytest.approx(1)
+
+
+def test_pca_refuses():
+    for arguments, words in [
+        ((normal(5, 3), 4), "k=4 must lie between 1 and 3"),
+        ((normal(5, 3), 0), "k=0"),
+        ((np.ones((5, 3)), 1), "all the same"),
+        ((normal(5), 1), "x has shape"),
+        ((np.full((5, 3), np.nan), 1), "NaN"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            pca(*arguments)
+    with pytest.raises(ValueError, match="other features than the 3"):
+        pca(normal(5, 3)).project(normal(2, 4))
+
+
+@pytest.mark.parametrize("k", [1, 10])
+def test_knn_accuracy_is_scikit_learns(k):
+    (train, labels), (test, test_labels) = classification(), classification(200, seed=7)
+    expected = KNeighborsClassifier(k).fit(train, labels).score(test, test_labels)
+    assert 0.3 < expected < 0.95
+    assert knn_accuracy(train, labels, test, test_labels, k=k) == expected
+
+
+def test_knn_accuracy_refuses():
+    x, y = normal(8, 2), [0, 1] * 4
+    for arguments, k, words in [
+        ((x, y, x, y), 10, "k=10 must lie between 1 and the 8"),
+        ((x, y, normal(8, 3), y), 1, "same features"),
+        ((x, y[:3], x, y), 1, "train_targets of shape .3."),
+        ((x, y, x, np.array(y) / 2), 1, "test_targets must be class numbers"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            knn_accuracy(*arguments, k=k)
+
+
+# All of them: arrays and tensors, both precisions, on the CPU or a GPU
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_types_and_devices_give_the_same(device, dtype):
+    (train, labels), (test, test_labels) = classification(), classification(200, seed=7)
+    weights, bias = normal(4, 12), normal(4, seed=1)
+
+    def measured(convert):
+        h, y, test_h, test_y, w, b = (convert(x) for x in (train, labels, test, test_labels, weights, bias))
+        return [
+            accuracy(h[:, :4], y),
+            linear_probe(h, y, test_h, test_y),
+            linear_probe(h, h[:, 0], test_h, test_h[:, 1]),
+            twonn(h),
+            linear_cka(h, h[:, :3]),
+            *neural_collapse(h, y, w, b).values(),
+            *pca(h).project(test_h).ravel(),
+            knn_accuracy(h, y, test_h, test_y),
+        ]
+
+    def tensor(x):
+        return torch.tensor(x, dtype=dtype if x.dtype.kind == "f" else None, device=device)
+
+    found = measured(tensor)
+    assert all(isinstance(value, float) for value in found)
+    np.testing.assert_allclose(found, measured(lambda x: x), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,151 @@
+"""`make lab` never loses a learner's work; `make run` says what failed; derived files are up to date."""
+
+import json
+import re
+
+import curriculum
+import derive
+import lab
+import nbformat
+import pilot
+import pytest
+import run
+
+HEAD = "# %% [markdown]\n# # A question?\n\n# %% tags=['parameters']\nBASE_SEED, REPLICATES = 0, 5\n\n"
+CLAIM = """# %%
+from labkit.evidence import claim
+
+claim(
+    "{statement}",
+    [BASE_SEED + value for value in [1.0, 1.1, 0.9, 1.0, 1.05] * (REPLICATES // 5)],
+    at_least={at_least},
+    no_control="a test",
+    source="a test",
+)
+"""
+
+
+@pytest.fixture
+def small_curriculum(tmp_path, monkeypatch):
+    """Two small notebooks in a folder of their own: the claim of the second does not hold."""
+    sources, notebooks = tmp_path / "notebooks" / "source", tmp_path / "notebooks"
+    sources.mkdir(parents=True)
+    (sources / "00_good.py").write_text(HEAD + CLAIM.format(statement="It is large", at_least=0.5))
+    (sources / "01_bad.py").write_text(HEAD + CLAIM.format(statement="It is huge", at_least=5.0))
+    monkeypatch.setattr(curriculum, "SOURCES", sources)
+    monkeypatch.setattr(curriculum, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(lab, "WORKSPACE", tmp_path / "workspace")
+    monkeypatch.setattr(lab, "COPIED", tmp_path / "workspace" / ".copied.json")
+    monkeypatch.setattr(pilot, "TABLE", tmp_path / "pilot.csv")
+    return tmp_path
+
+
+def test_run_prints_all_claims_and_fails_when_one_does(small_curriculum, capsys):
+    assert run.main(["00"]) == 0
+    assert run.main([]) == 1
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for expected in ("Claims of 00_good", "Claims of 01_bad", "All claims of this run", "It is large", "It is huge",
+                     "✓ holds", "✗ FAILS", "2 claims, 1 hold", "01_bad did not finish", "ClaimFailed"):  # fmt: skip
+        assert expected in text, expected
+    executed = small_curriculum / "outputs" / "executed"
+    assert sorted(path.name for path in executed.iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
+
+
+def test_an_unknown_notebook_is_one_sentence(small_curriculum):
+    with pytest.raises(SystemExit, match="There is no notebook 07: choose from 00, 01"):
+        run.main(["07"])
+
+
+def test_pilot_measures_claims_on_other_replicates_and_does_not_repeat_itself(small_curriculum, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["pilot.py", "--replicates", "20"])
+    pilot.main()
+    table = pilot.pd.read_csv(pilot.TABLE)
+    assert list(table.statement) == ["It is large", "It is huge"]
+    assert (table.pilot_mean > pilot.BASE_SEED).all()
+    assert list(table.pilot_replicates) == [20, 20]
+    before = pilot.TABLE.stat().st_mtime_ns
+    pilot.main()
+    assert pilot.TABLE.stat().st_mtime_ns == before
+
+
+def test_failure_rate_against_a_simulation():
+    draws = pilot.np.random.default_rng(0).normal(1.0, 1.0, (200_000, 5))
+    bound = draws.mean(1) - pilot.stats.t.ppf(0.95, 4) * draws.std(1, ddof=1) / 5**0.5
+    assert pilot.failure_rate(1.0, 5) == pytest.approx((bound < 0).mean(), abs=0.005)
+    assert pilot.failure_rate(4.0, 5) < 1e-6
+
+
+def test_distance_to_threshold_on_its_scale():
+    nan = float("nan")
+    distance = pilot.distance_to_threshold
+    assert distance([2.0, 4.0], "linear", 1.0, nan, (nan, nan)) == pytest.approx(2 / 2**0.5)
+    assert distance([2.0, 4.0], "linear", nan, 1.0, (nan, nan)) == pytest.approx(-2 / 2**0.5)
+    assert distance([1.0, 4.0], "log", 1.0, nan, (nan, nan)) == pytest.approx(0.5**0.5)
+    assert distance([0.4, 0.6], "logit", nan, nan, (0.3, 0.8)) == distance([0.4, 0.6], "logit", 0.3, nan, (nan, nan))
+
+
+def workspace_copy(name="00_good"):
+    return lab.WORKSPACE / "notebooks" / f"{name}.ipynb"
+
+
+def edit_copy(text="print('my work')"):
+    notebook = nbformat.read(workspace_copy(), as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(text))
+    nbformat.write(notebook, workspace_copy())
+
+
+def renew_source():
+    source = curriculum.SOURCES / "00_good.py"
+    source.write_text(source.read_text() + "\n# %% [markdown]\n# new text\n")
+
+
+def test_lab_copies_without_outputs(small_curriculum):
+    lab.prepare()
+    notebook = json.loads(workspace_copy().read_text())
+    assert all(not cell.get("outputs") for cell in notebook["cells"])
+
+
+def test_lab_renews_a_copy_that_the_learner_did_not_touch(small_curriculum):
+    lab.prepare()
+    renew_source()
+    lab.prepare()
+    assert "new text" in workspace_copy().read_text()
+
+
+def test_lab_keeps_the_learners_work_when_nobody_can_be_asked(small_curriculum, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    lab.prepare()
+    edit_copy()
+    lab.prepare()
+    assert "my work" in workspace_copy().read_text()
+    renew_source()
+    lab.prepare()
+    assert "yours is kept" in capsys.readouterr().out
+    assert "my work" in workspace_copy().read_text()
+    assert "new text" in workspace_copy("00_good.new").read_text()
+    lab.prepare()
+    assert "my work" in workspace_copy().read_text()
+
+
+def test_lab_replaces_only_after_a_yes_and_keeps_a_backup(small_curriculum):
+    lab.prepare()
+    edit_copy()
+    renew_source()
+    copied = json.loads(lab.COPIED.read_text())
+    sentence = lab.copy(curriculum.SOURCES / "00_good.py", copied, ask=lambda name: True)
+    assert "kept as 00_good.backup1.ipynb" in sentence
+    assert "my work" in workspace_copy("00_good.backup1").read_text()
+    assert "my work" not in workspace_copy().read_text()
+
+
+def test_derived_files_are_up_to_date():
+    assert derive.main(["--check"]) == 0, "run `make notebooks`"
+
+
+def test_badges_and_citation_follow_the_one_address(monkeypatch):
+    assert derive.badges(None, "1.0") == ""
+    assert "mybinder.org/v2/gh/someone/course/v1.0" in derive.badges("https://github.com/someone/course", "1.0")
+    monkeypatch.setattr(curriculum, "repository_url", lambda: None)
+    assert "repository-code" not in derive.citation()
+    monkeypatch.setattr(curriculum, "repository_url", lambda: "https://github.com/someone/course")
+    assert "repository-code: https://github.com/someone/course" in derive.citation()

@@ -1,0 +1,111 @@
+"""Renew what is derived from other files: the README's badges, picture and table of notebooks, and CITATION.cff.
+
+    python tools/derive.py            write
+    python tools/derive.py --check    only compare; exit status 1 where something is out of date
+"""
+
+import base64
+import re
+import sys
+
+import curriculum
+import nbformat
+
+README = curriculum.ROOT / "README.md"
+CITATION = curriculum.ROOT / "CITATION.cff"
+PICTURE = curriculum.ROOT / "data" / "results" / "readme.png"
+PICTURE_TAG = "readme-picture"  # on the cell of a notebook whose figure the README shows
+
+
+def badges(url, version):
+    """Links that need the repository's address; nothing while it has none."""
+    if not url:
+        return ""
+    path = url.removeprefix("https://github.com/")
+    first = curriculum.sources()[0].stem
+    return "\n".join(
+        [
+            f"[![test]({url}/actions/workflows/test.yml/badge.svg)]({url}/actions/workflows/test.yml)",
+            f"[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{path}/v{version}"
+            f"?urlpath=lab/tree/workspace/notebooks/{first}.ipynb)",
+            "[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+            f"(https://colab.research.google.com/github/{path}/blob/v{version}/notebooks/{first}.ipynb)",
+        ]
+    )
+
+
+def notebook_row(source):
+    """A row of the table of notebooks: its question, what it measures, minutes to read, seconds to run."""
+    text = source.read_text(encoding="utf-8")
+    question = re.search(r"^# # (.+)$", text, re.M)[1]
+    claims = len(re.findall(r"^ *claim\($", text, re.M)) - text.count("with expect_claim_failure():")
+    reading, running = re.search(r"\*\*Reading:\*\* (.+?)\. \*\*Running:\*\* (.+?) on one", text).groups()
+    link = f"[{source.stem}](notebooks/{source.stem}.ipynb)"
+    return f"| {link} | {question} | {claims} | {reading} | {running} |"
+
+
+def notebook_table():
+    head = "| notebook | question | claims checked | to read | to run |\n|---|---|---|---|---|"
+    return "\n".join([head, *map(notebook_row, curriculum.sources())])
+
+
+def fill(text, name, content):
+    """`text` with `content` between the comments <!-- name --> and <!-- /name -->."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
+    if not pattern.search(text):
+        sys.exit(f"README.md has lost its comments <!-- {name} --> and <!-- /{name} -->: put them back.")
+    return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}" if content else match[1] + match[2], text)
+
+
+def readme():
+    url, version = curriculum.repository_url(), curriculum.project()["version"]
+    text = README.read_text(encoding="utf-8")
+    text = fill(text, "badges", badges(url, version))
+    return fill(text, "notebooks", notebook_table())
+
+
+def citation():
+    """CITATION.cff from pyproject.toml; without an address while the repository has none."""
+    project = curriculum.project()
+    lines = [
+        "# Derived from pyproject.toml by tools/derive.py.",
+        "cff-version: 1.2.0",
+        "message: If you teach or write with this curriculum, please cite it as below.",
+        f'title: "{project["description"].split(". ")[0]}"',
+        "type: software",
+        f"version: {project['version']}",
+        f"license: [{', '.join(project['license'].split(' AND '))}]",
+        "authors:",
+        *[f'  - name: "{author["name"]}"' for author in project["authors"]],
+    ]
+    if url := curriculum.repository_url():
+        lines.append(f"repository-code: {url}")
+    return "\n".join(lines) + "\n"
+
+
+def picture():
+    """The PNG of the figure in the cell tagged `readme-picture` of a committed notebook."""
+    for source in curriculum.sources():
+        notebook = nbformat.read(curriculum.NOTEBOOKS / f"{source.stem}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if PICTURE_TAG in cell.metadata.get("tags", []):
+                page = "".join(output["data"].get("text/html", "") for output in cell.outputs if "data" in output)
+                return base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', page)[1])
+    sys.exit(f"No notebook has a cell tagged {PICTURE_TAG}: the README needs one.")
+
+
+def main(arguments):
+    derived = {README: readme().encode(), CITATION: citation().encode(), PICTURE: picture()}
+    old = [path for path, content in derived.items() if not path.exists() or path.read_bytes() != content]
+    if "--check" in arguments:
+        for path in old:
+            print(f"{path.relative_to(curriculum.ROOT)} is out of date: run `make notebooks`.")
+        return 1 if old else 0
+    for path in old:
+        path.write_bytes(derived[path])
+        print(f"{path.relative_to(curriculum.ROOT)}: renewed.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
