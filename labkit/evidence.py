@@ -189,6 +189,7 @@ def claim(
     row = found | {
         "session_id": ledger.session(),
         "scale": scale,
+        "trials": trials,
         "at_least": at_least,
         "at_most": at_most,
         "within_low": within and within[0],

@@ -23,10 +23,8 @@ PALETTE = ["#0b5fc0", "#d9570f", "#45106b", "#0ea47e", "#96164f", "#111111"]
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 LINESTYLES = ["-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (8, 2))]
 # Ten class colours, growing lighter from class 0 to class 9; neighbours differ in hue.
-CLASS_COLORS = [
-    *("#00323d", "#403702", "#6f0e82", "#0e5551", "#8d4203"),
-    *("#295fba", "#1d7d4c", "#e42f4e", "#2a8dbd", "#779d14"),
-]
+CLASS_COLORS = ["#00323d", "#403702", "#6f0e82", "#0e5551", "#8d4203"]
+CLASS_COLORS += ["#295fba", "#1d7d4c", "#e42f4e", "#2a8dbd", "#779d14"]
 
 STYLE = {
     # `markevery` spaces the markers along the curve, so that a line of a thousand points stays a line.
@@ -39,6 +37,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.titlesize": 11,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.08,
     "figure.dpi": 96,
     "figure.figsize": (7.5, 3.6),
     "font.size": 10,
@@ -59,7 +58,8 @@ MAX_ROWS = 200  # rows in the tables below a figure
 def style():
     """Sets the house style: updates matplotlib's rcParams with `STYLE` and touches nothing else.
 
-    seaborn's functions that draw into given axes (`ax=...`) follow it.
+    seaborn's functions that draw into given axes (`ax=...`) follow it; those that make a figure of their own
+    (`relplot`, `catplot`) lay it out themselves and warn about that.
     """
     mpl.rcParams.update(STYLE)
 
@@ -75,7 +75,7 @@ def show(fig, *, alt, caption, data=None):
     Raises TypeError when `fig` is no Figure, ValueError when alt or caption is empty or holds a decimal number.
     """
     if not isinstance(fig, mpl.figure.Figure):
-        raise TypeError(f"show() needs a matplotlib Figure, not a {type(fig).__name__}: pass fig or ax.figure.")
+        raise TypeError(f"show() needs a matplotlib Figure, not {type(fig).__name__}: pass fig or ax.figure.")
     alt, caption = _sentence(alt, "alt"), _sentence(caption, "caption")
     if data is not None and (any(data.index.names) or not pd.api.types.is_integer_dtype(data.index)):
         data = data.reset_index()  # an index with a name or with texts says something
@@ -186,10 +186,10 @@ def digit_grid(images, titles=None, *, columns=10, **imshow):
     fig, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in grid.flat:
         ax.axis("off")
-    for i, (ax, image) in enumerate(zip(grid.flat, images.reshape(-1, side, side), strict=False)):
+    titles = [""] * len(images) if titles is None else _array(titles).tolist()
+    for ax, image, title in zip(grid.flat, images.reshape(-1, side, side), titles, strict=False):
         ax.imshow(image, **{"cmap": "gray_r"} | imshow)
-        if titles is not None:
-            ax.set_title(str(getattr(titles[i], "item", lambda i=i: titles[i])()), pad=3)
+        ax.set_title(title, pad=3)
     return fig
 
 
@@ -245,8 +245,9 @@ def _series(axes, y_name):
             around.append((line, x, y, y))
         elif line.get_transform() == axes.transData:
             add(line, line.get_label(), x, y)
-        else:  # axvline keeps its x, axhline its y
-            x, y = (x[0], np.nan) if line.get_transform() == axes.get_xaxis_transform("grid") else (np.nan, y[0])
+        else:  # axvline has an x, axhline a y, axline neither
+            x = x[0] if line.get_transform() == axes.get_xaxis_transform("grid") else np.nan
+            y = y[0] if line.get_transform() == axes.get_yaxis_transform("grid") else np.nan
             label = "reference line" if line.get_label().startswith("_") else line.get_label()
             references.append(pd.DataFrame({"series": [label], "x": x, "y": y, "low": np.nan, "high": np.nan}))
     for drawn in axes.collections:
@@ -256,7 +257,8 @@ def _series(axes, y_name):
             # fill_between: a start, there along one edge, an end, back along the other, and the start again
             corners = drawn.get_paths()[0].vertices
             there, back = corners[1 : len(corners) // 2], corners[len(corners) // 2 + 1 : -1][::-1]
-            around.append((drawn, there[:, 0], *np.sort([there[:, 1], back[:, 1]], axis=0)))
+            if np.array_equal(there[:, 0], back[:, 0]):
+                around.append((drawn, there[:, 0], *np.sort([there[:, 1], back[:, 1]], axis=0)))
     for drawn, x, low, high in around:  # belongs to the line of its colour over the same x, or stands alone
         line = next((f for f, color in found if color == _color(drawn) and np.array_equal(f["x"], x)), None)
         if line is None:
@@ -300,11 +302,13 @@ def _tables(panels):
     """The panels as HTML tables of about MAX_ROWS rows in all, thinned evenly within each series."""
     share, tables = MAX_ROWS / max(MAX_ROWS, sum(len(frame) for _, frame in panels)), []
     for title, frame in panels:
-        series = frame.iloc[:, 0] if list(frame.columns[:1]) == ["series"] else np.zeros(len(frame))
-        kept = []
-        for rows in pd.Series(np.arange(len(frame))).groupby(np.asarray(series), sort=False):
-            count = min(len(rows[1]), max(2, int(share * len(rows[1]))))
-            kept.extend(rows[1].iloc[np.linspace(0, len(rows[1]) - 1, count).round().astype(int)])
+        series, kept = np.zeros(len(frame)), []
+        if list(frame.columns[:1]) == ["series"]:
+            series = frame.iloc[:, 0].to_numpy(dtype=object)
+        for name in pd.unique(series):
+            rows = np.flatnonzero(series == name)
+            count = min(len(rows), max(2, int(share * len(rows))))
+            kept.extend(rows[np.linspace(0, len(rows) - 1, count).round().astype(int)])
         note = f"{len(kept)} of {len(frame)} rows, evenly spaced." if len(kept) < len(frame) else ""
         head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in frame.columns)
         body = [map(_cell, row) for row in frame.iloc[sorted(kept)].itertuples(index=False, name=None)]

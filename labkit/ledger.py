@@ -216,7 +216,7 @@ class Ledger:
                 _warned.add(self.path)
                 reason = getattr(error, "strerror", None) or error
                 warning = f"{self._name} cannot be written ({reason}): nothing is recorded, everything else goes on."
-                warnings.warn(warning, stacklevel=4)
+                warnings.warn(warning, stacklevel=3)
             return None
 
     def _transaction(self, work: Callable[[sqlite3.Connection], Any], wal: bool) -> Any:

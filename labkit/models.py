@@ -63,7 +63,7 @@ def mlp(sizes, *, seed, activation="relu", batch_norm=False, dtype=torch.float32
     names = [activation] * (len(sizes) - 2) if isinstance(activation, str) else list(activation)
     if len(names) != len(sizes) - 2 or not set(names) <= ACTIVATIONS.keys():
         raise ValueError(
-            f"activation={activation!r}: choose from {', '.join(ACTIVATIONS)}, one for all or one for each hidden layer."
+            f"activation={activation!r}: choose from {', '.join(ACTIVATIONS)}: one for all, or one a hidden layer."
         )
     layers, exact = [], {"device": "cpu", "dtype": torch.float32}
     with seeded(seed):

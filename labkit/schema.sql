@@ -196,6 +196,7 @@ CREATE TABLE claim (
     over           TEXT NOT NULL DEFAULT 'everything',         -- what was drawn anew in each replicate
     scale          TEXT NOT NULL DEFAULT 'linear'              -- on which the interval was computed
                    CHECK (scale IN ('linear', 'log', 'logit', 'yes/no')),
+    trials         INTEGER CHECK (trials > 0),                 -- logit: yes/no outcomes behind each rate
     at_least       REAL,                                       -- the threshold is one of three: at least,
     at_most        REAL,                                       -- at most,
     within_low     REAL,                                       -- or within

@@ -125,9 +125,11 @@ def fit(
         raise ValueError(f"steps={steps} and batch_size={batch_size} must both be at least 1.")
     if schedule not in SCHEDULES and not callable(schedule):
         raise ValueError(f"schedule={schedule!r} is unknown: choose from {', '.join(SCHEDULES)}, or give a function.")
-    watched = set(range(steps + 1) if callback_steps is None else callback_steps) if callback else set()
-    if outside := watched - set(range(steps + 1)):
-        raise ValueError(f"callback_steps holds {min(outside)}: give whole numbers from 0 to steps={steps}.")
+    watched = range(steps + 1)
+    if callback_steps is not None:
+        watched = set(callback_steps)
+        if outside := [step for step in watched if step not in range(steps + 1)]:
+            raise ValueError(f"callback_steps holds {outside[0]}: give whole numbers from 0 to steps={steps}.")
     ensemble = isinstance(model, Ensemble)
     examples = _examples(examples, "train", len(model) if ensemble else 0)
     inputs, targets = _tensors(model.to(_device(device)), examples)
@@ -162,14 +164,13 @@ def fit(
     }
     with seeded(seeds[0]), mode(model, training=True):
         run_ids = _record_start(settings, net, examples, seeds)
-        model.run_ids, model.run_id = run_ids, run_ids[0]
-        factor = SCHEDULES.get(schedule, schedule)
-        curve, seconds, problem = _loop(model, take_step, optimizers, factor, steps, callback, watched, experiment)
+        vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
+        watch = (callback, watched) if callback else (None, ())
+        curve, seconds, problem = _loop(model, take_step, steps, optimizers, schedule, *watch, experiment)
     curve = curve.reshape(-1, len(seeds))
-    _record_end(run_ids, curve, seconds, problem, _flops(net, *batch, loss), inputs.device)
-    history = History(
-        curve if ensemble else curve[:, 0], seconds, _status(problem), run_ids if ensemble else run_ids[0]
-    )
+    _record_end(run_ids, curve, seconds, problem, *_flops(net, *batch, loss), inputs.device)
+    losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
+    history = History(losses, seconds, _status(problem), ids)
     if isinstance(problem, KeyboardInterrupt):
         warnings.warn(
             f"Training was interrupted after {len(curve)} of {steps} steps: the model and its history can be used.",
@@ -200,39 +201,43 @@ def _examples(data, role, replicates):
 
 def _tensors(model, examples):
     """Inputs and targets where the model is; floats in its precision, whole-number targets as int64."""
-    like = next(model.parameters())
+    like = next(model.parameters(), torch.zeros(()))
     inputs, targets = examples.inputs, examples.targets
     inputs = inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
     return inputs, targets.to(like) if targets.is_floating_point() else targets.to(like.device, torch.int64)
 
 
-def _check_fit(net, inputs, targets, all_targets, loss):
+def _outputs(model, inputs):
+    """model(inputs), measured: in evaluation mode and without gradients. ValueError where they do not fit."""
+    try:
+        with mode(model, training=False), torch.no_grad():
+            return model(inputs)
+    except RuntimeError as error:
+        first = next((layer for layer in model.modules() if isinstance(layer, (nn.Linear, _Linear))), None)
+        if first is not None and inputs.shape[-1] != first.weight.shape[-1]:
+            problem = f"The model takes {first.weight.shape[-1]} features, but each input has {inputs.shape[-1]}."
+        else:
+            problem = f"The model cannot take inputs of shape {list(inputs.shape)}: {error}"
+        raise ValueError(problem) from None
+
+
+def _check_fit(net, inputs, targets, labels, loss):
     """Raise ValueError, in one sentence, where model, data and loss do not fit together. Tries two examples."""
-    with mode(net, training=False), torch.no_grad():
-        try:
-            outputs = net(inputs[:2])
-        except RuntimeError as error:
-            first = next((layer for layer in net.modules() if isinstance(layer, nn.Linear)), None)
-            if first is not None and inputs.shape[-1] != first.in_features:
-                problem = f"The model takes {first.in_features} features, but each input has {inputs.shape[-1]}."
-            else:
-                problem = f"The model cannot take inputs of shape {list(inputs.shape)}: {error}"
-            raise ValueError(problem) from None
-        targets = targets[:2]
-        if not targets.is_floating_point() and targets.ndim == 1 and outputs.ndim == 2:
-            wrong = all_targets[(all_targets < 0) | (all_targets >= outputs.shape[1])]
-            if len(wrong):
-                raise ValueError(
-                    f"The label {int(wrong[0])} does not fit the model's {outputs.shape[1]} outputs: labels must be 0 to "
-                    f"{outputs.shape[1] - 1}."
-                )
+    outputs, targets = _outputs(net, inputs[:2]), targets[:2]
+    if not targets.is_floating_point() and targets.ndim == 1 and outputs.ndim == 2:
+        last = outputs.shape[1] - 1
+        wrong = labels[(labels < 0) | (labels > last)]
+        if len(wrong):
+            raise ValueError(f"The label {int(wrong[0])} does not fit the model's {last + 1} outputs, 0 to {last}.")
+    try:
         if loss is F.mse_loss and outputs.shape != targets.shape:
-            raise ValueError(
-                f"Outputs {list(outputs.shape[1:])} and targets {list(targets.shape[1:])} of an example differ in shape."
-            )
+            raise ValueError("they must have the same shape")  # PyTorch would broadcast them
         value = loss(outputs, targets)
-        if value.ndim:
-            raise ValueError(f"The loss must be one number, the mean over the batch, not of shape {list(value.shape)}.")
+    except (IndexError, RuntimeError, ValueError) as error:
+        shapes = f"outputs of shape {list(outputs.shape)} with targets of shape {list(targets.shape)}"
+        raise ValueError(f"{_name(loss)} cannot compare {shapes}: {error}.") from None
+    if value.ndim:
+        raise ValueError(f"The loss must be one number, the mean over the batch, not of shape {list(value.shape)}.")
 
 
 def _batches(n, size, seeds, place, apart=False):
@@ -245,8 +250,7 @@ def _batches(n, size, seeds, place, apart=False):
     while True:
         order = torch.stack([torch.randperm(n, generator=generator) for generator in generators]) + first
         order = order.to(place).reshape(*np.shape(seeds), n)
-        for start in range(0, n - size + 1, size):
-            yield order[..., start : start + size]
+        yield from order[..., : n - n % size].split(size, dim=-1)
 
 
 def _optimizer(choice, net, learning_rate, weight_decay, momentum):
@@ -268,7 +272,7 @@ def _stepper(net, inputs, targets, batches, loss, optimizer):
 
     def step():
         batch = next(batches)
-        value = loss(net(inputs[batch]), targets[batch])
+        value = loss(net(_rows(inputs, batch)), _rows(targets, batch))
         optimizer.zero_grad()
         value.backward(torch.ones_like(value))  # the sum over replicates: each gets its own gradient
         optimizer.step()
@@ -277,20 +281,28 @@ def _stepper(net, inputs, targets, batches, loss, optimizer):
     return step
 
 
+def _rows(values, batch):
+    """values[batch], by the quickest way for whole rows."""
+    if batch.ndim == 1:
+        return values.index_select(0, batch)
+    return values.index_select(0, batch.flatten()).unflatten(0, batch.shape)
+
+
 def _of_each(loss):
-    """`loss` of each of K replicates: from outputs [K, n, ...] and targets [K, n, ...] to [K]."""
+    """The loss of each of K replicates [K], from outputs [K, n, ...] and targets [K, n, ...]."""
+    if loss is F.mse_loss:
+        return lambda outputs, targets: loss(outputs, targets, reduction="none").flatten(1).mean(1)
+    if loss is F.cross_entropy:  # takes [K, classes, n], which is how an Ensemble's outputs lie in memory
 
-    def in_turn(outputs, targets):
-        return torch.stack([loss(*one) for one in zip(outputs, targets, strict=True)])
+        def cross_entropy(outputs, targets):
+            targets = targets.mT if targets.is_floating_point() else targets
+            return loss(outputs.mT, targets, reduction="none").mean(1)
 
-    def at_once(outputs, targets):  # the same for these two, and quicker
-        each = loss(outputs.flatten(0, 1), targets.flatten(0, 1), reduction="none")
-        return each.view(len(outputs), -1).mean(1)
-
-    return at_once if loss in (F.cross_entropy, F.mse_loss) else in_turn
+        return cross_entropy
+    return lambda outputs, targets: torch.stack([loss(*one) for one in zip(outputs, targets, strict=True)])
 
 
-def _loop(model, take_step, optimizers, factor, steps, callback, watched, title):
+def _loop(model, take_step, steps, optimizers, schedule, callback, watched, title):
     """Take the steps. Returns the losses [steps done, ...], the seconds taken, and what ended it early, or None."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
@@ -312,8 +324,8 @@ def _loop(model, take_step, optimizers, factor, steps, callback, watched, title)
                         callback(done, model)
                     paused += time.perf_counter() - began
                 if done < steps:
-                    if factor is not SCHEDULES["constant"]:
-                        scale = factor(done, steps)
+                    if schedule != "constant":
+                        scale = SCHEDULES.get(schedule, schedule)(done, steps)
                         for group, rate in zip(groups, rates, strict=True):
                             group["lr"] = rate * scale
                     fresh.append(take_step())
@@ -344,54 +356,53 @@ def _check_finite(curve, rate, steps):
 def _record_start(settings, net, examples, seeds):
     """Write a row in training_run for each seed, with what it rests on; return their ids."""
     ledger = Ledger()
-    stacked = bool(examples.parts)
-    split_ids = [_split_id(ledger, examples.replicate(k)) for k in range(len(seeds) if stacked else 1)]
     row = {"session_id": ledger.session(), "architecture_id": ledger.architecture(_describe(net)), **settings}
-    return ledger.record(
-        "training_run",
-        [
-            {**row, "split_id": split_ids[k if stacked else 0], "seed": seed, "replicate": k}
-            for k, seed in enumerate(seeds)
-        ],
-    )
+    splits = zip(seeds, _split_ids(ledger, examples, len(seeds)), strict=True)
+    rows = [{**row, "seed": seed, "split_id": split, "replicate": k} for k, (seed, split) in enumerate(splits)]
+    return ledger.record("training_run", rows)
 
 
-def _split_id(ledger, examples):
-    dataset_id = ledger.dataset(examples.dataset.describe()) if examples.dataset else None
-    return ledger.split({**examples.describe(), "dataset_id": dataset_id})
+def _split_ids(ledger, examples, replicates):
+    """The ledger's split for each replicate: the same for all, unless each has data of its own."""
+    ids = []
+    for part in [examples.replicate(k) for k in range(replicates)] if examples.parts else [examples]:
+        dataset_id = ledger.dataset(part.dataset.describe()) if part.dataset else None
+        ids.append(ledger.split({**part.describe(), "dataset_id": dataset_id}))
+    return ids if examples.parts else ids * replicates
+
+
+def _is_mlp(net):
+    kinds = (nn.Linear, nn.BatchNorm1d, *models.ACTIVATIONS.values())
+    return isinstance(net, nn.Sequential) and all(isinstance(layer, kinds) for layer in net)
 
 
 def _describe(net):
-    """The ledger's row for an architecture: sizes and layers of an `mlp`, PyTorch's own description of anything else."""
-    n_parameters = sum(parameter.numel() for parameter in net.parameters())
-    kinds = (nn.Linear, nn.BatchNorm1d, *models.ACTIVATIONS.values())
-    if not isinstance(net, nn.Sequential) or not all(isinstance(layer, kinds) for layer in net):
-        return {"name": type(net).__name__, "config": {"modules": str(net)}, "n_parameters": n_parameters}
-    linear = [layer for layer in net if isinstance(layer, nn.Linear)]
-    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
-    config = {"sizes": sizes, "layers": [type(layer).__name__ for layer in net]}
-    return {"name": f"MLP {'-'.join(map(str, sizes))}", "config": config, "n_parameters": n_parameters}
+    """The ledger's row for an architecture: sizes and layers of an `mlp`, PyTorch's description of anything else."""
+    name, config = type(net).__name__, {"modules": str(net)}
+    if _is_mlp(net):
+        linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+        sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
+        name, config = (
+            f"MLP {'-'.join(map(str, sizes))}",
+            {"sizes": sizes, "layers": [type(layer).__name__ for layer in net]},
+        )
+    return {"name": name, "config": config, "n_parameters": sum(p.numel() for p in net.parameters())}
 
 
-def _record_end(run_ids, curve, seconds, problem, flops, place):
+def _record_end(run_ids, curve, seconds, problem, flops, flops_method, place):
     """Write what became of each run: the loss curve [steps, K], its cost, its end."""
     ledger = Ledger()
     steps, replicates = curve.shape
-    kept = np.unique(np.linspace(0, steps - 1, min(steps, 100)).astype(int)) if steps else []
-    ledger.record(
-        "training_metric",
-        [
-            {"run_id": run_id, "step": i + 1, "name": "loss", "value": curve[i, k]}
-            for k, run_id in enumerate(run_ids)
-            for i in kept
-        ],
-    )
+    kept = np.linspace(0, steps - 1, min(steps, 100)).astype(int)
+    for_each = [(run_id, k, i) for k, run_id in enumerate(run_ids) for i in kept]
+    points = [{"run_id": run_id, "step": i + 1, "name": "loss", "value": curve[i, k]} for run_id, k, i in for_each]
+    ledger.record("training_metric", points)
     cost = {
         "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
         "threads": torch.get_num_threads(),
         "seconds": seconds / replicates,  # of an Ensemble, each replicate bears its share
-        "flops": flops and flops * steps,
-        "flops_method": "matrix products of one step, forward and backward (torch.utils.flop_counter), times steps",
+        "flops": None if flops is None else flops * steps,
+        "flops_method": flops_method,
     }
     ledger.record("compute", [{"run_id": run_id, **cost} for run_id in run_ids])
     for k, run_id in enumerate(run_ids):
@@ -409,23 +420,31 @@ def _status(problem):
     return ends.get(type(problem), "failed")
 
 
+def _run_ids(model):
+    return model.run_ids if isinstance(model, Ensemble) else [getattr(model, "run_id", None)]
+
+
 def _name(what):
     return what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
 
 
 def _flops(net, inputs, targets, loss):
-    """FLOPs of one step, counted on tensors without memory; None for a model that cannot run on those."""
+    """FLOPs of one step, forward and backward, and how they were counted; None for a model that resists counting."""
+    if _is_mlp(net) and all(parameter.requires_grad for parameter in net.parameters()):
+        weights = [layer.weight.numel() for layer in net if isinstance(layer, nn.Linear)]
+        flops = len(inputs) * (6 * sum(weights) - 2 * weights[0])  # the gradient at the inputs is not computed
+        return flops, "6 a weight and example, 4 in the first layer: matrix products, forward and backward"
     try:
-        net = copy.deepcopy(net).train().to("meta")
+        net = copy.deepcopy(net).train().to("meta")  # tensors with a shape and no numbers
         with FlopCounterMode(display=False) as counter:
             loss(net(inputs.to("meta")), targets.to("meta")).backward()
-    except Exception:  # whatever a model may do, counting must not stop its training
-        return None
-    return counter.get_total_flops()
+        return counter.get_total_flops(), "torch.utils.flop_counter: matrix products, forward and backward"
+    except Exception as error:  # whatever a model may do, counting must not stop its training
+        return None, f"not counted: {type(error).__name__}"
 
 
 class _Linear(nn.Module):
-    """The same Linear layer of K replicates: from [K, n, in] to [K, n, out]."""
+    """The same Linear layer of K replicates: from [K, in, n] to [K, out, n]."""
 
     def __init__(self, layers):
         super().__init__()
@@ -433,11 +452,11 @@ class _Linear(nn.Module):
         self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
 
     def forward(self, inputs):
-        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.transpose(1, 2))
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs)
 
 
 class _BatchNorm(nn.Module):
-    """The same BatchNorm1d of K replicates: the channels of all, side by side."""
+    """The same BatchNorm1d of K replicates, on [K, width, n]: K times as many channels of one long example."""
 
     def __init__(self, layers):
         super().__init__()
@@ -448,13 +467,11 @@ class _BatchNorm(nn.Module):
         self.momentum, self.eps = layers[0].momentum, layers[0].eps
 
     def forward(self, inputs):
-        replicates, n, width = inputs.shape
         if self.training:
             self.num_batches_tracked.add_(1)
-        tensors = (t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias))
-        side_by_side = inputs.transpose(0, 1).reshape(n, replicates * width)
-        outputs = F.batch_norm(side_by_side, *tensors, self.training, self.momentum, self.eps)
-        return outputs.view(n, replicates, width).transpose(0, 1)
+        channels = (t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias))
+        outputs = inputs.reshape(1, -1, inputs.shape[2])
+        return F.batch_norm(outputs, *channels, self.training, self.momentum, self.eps).view_as(inputs)
 
 
 class Ensemble(nn.Module):
@@ -495,15 +512,16 @@ class Ensemble(nn.Module):
     def __getitem__(self, k):
         return self._replicate(k, share=False).train(self.training)
 
-    def forward(self, inputs):
-        return self.layers(self._for_each(inputs))
+    def _columns(self, inputs):
+        """Inputs [n, features] or [K, n, features] as [K, features, n], the layout of the layers."""
+        return inputs.expand(len(self), *inputs.shape[-2:]).mT
 
-    def _for_each(self, inputs):
-        return inputs if inputs.ndim == 3 else inputs.expand(len(self), *inputs.shape)
+    def forward(self, inputs):
+        return self.layers(self._columns(inputs)).mT
 
     def hidden(self, inputs):
         """As `models.hidden`, for all replicates: a list of tensors [K, n, width], one for each hidden layer."""
-        return models.hidden(self.layers, self._for_each(inputs))
+        return [layer.mT for layer in models.hidden(self.layers, self._columns(inputs))]
 
     def fit(self, examples, *, steps, **settings):
         """Train all replicates on the same examples, or each on its own (`stack`): `fit`, with the same settings.
@@ -537,39 +555,33 @@ def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups
     environment  where the model is used: a name, or a dict with name, population, conditions, shift
     groups       a name for each example [n]: the metric is recorded for each group as well
 
-    Measured in evaluation mode, without gradients. Returns a float, or an array [K] for an Ensemble; with groups, a dict
-    from "" (all examples) and each group's name to that.
+    Measured in evaluation mode, without gradients. Returns a float, or an array [K] for an Ensemble; with groups, a
+    dict from "" (all examples) and each group's name to that.
     """
     ensemble = isinstance(model, Ensemble)
     examples = _examples(examples, "test", len(model) if ensemble else 0)
     inputs, targets = _tensors(model, examples)
-    with mode(model, training=False), torch.no_grad():
-        outputs = model(inputs)
-    outputs = outputs if ensemble else [outputs]
+    outputs = _outputs(model, inputs) if ensemble else [_outputs(model, inputs)]
     targets = targets if examples.parts else [targets] * len(outputs)
-    masks = {"": np.ones(len(examples), bool)}
+    masks = {"": torch.ones(len(examples), dtype=torch.bool)}
     if groups is not None:
         groups = np.asarray(groups)
         if groups.shape != (len(examples),):
-            raise ValueError(
-                f"groups of shape {list(groups.shape)} must name a group for each of {len(examples)} examples."
-            )
-        masks |= {str(group): groups == group for group in np.unique(groups)}
+            raise ValueError(f"groups must name one group for each of the {len(examples)} examples.")
+        masks |= {str(group): torch.as_tensor(groups == group) for group in np.unique(groups)}
 
     ledger = Ledger()
-    run_ids = model.run_ids if ensemble else [getattr(model, "run_id", None)]
-    environment = {"name": environment} if isinstance(environment, str) else environment
-    row = {"environment_id": ledger.environment(environment), "metric": _name(metric)}
-    splits = [_split_id(ledger, examples.replicate(k)) for k in range(len(outputs) if examples.parts else 1)]
+    place = {"name": environment} if isinstance(environment, str) else environment
+    row = {"environment_id": ledger.environment(place), "metric": _name(metric)}
+    runs = list(zip(_run_ids(model), _split_ids(ledger, examples, len(outputs)), strict=True))
     results, rows = {}, []
     for group, mask in masks.items():
-        chosen = torch.as_tensor(mask, device=inputs.device)
-        values = [float(metric(y[chosen], t[chosen])) for y, t in zip(outputs, targets, strict=True)]
+        mask = mask.to(inputs.device)
+        values = [float(metric(y[mask], t[mask])) for y, t in zip(outputs, targets, strict=True)]
         results[group] = np.array(values) if ensemble else values[0]
         row |= {"group_name": group, "n_examples": int(mask.sum())}
-        for k, value in enumerate(values):
-            split_id = splits[k if examples.parts else 0]
-            rows.append({**row, "run_id": run_ids[k], "split_id": split_id, "value": value})
+        for (run_id, split_id), value in zip(runs, values, strict=True):
+            rows.append({**row, "run_id": run_id, "split_id": split_id, "value": value})
     ledger.record("evaluation", rows)
     return results if groups is not None else results[""]
 
@@ -580,7 +592,8 @@ def save_checkpoint(model, path=None):
     By default into `outputs/checkpoints/`. The ledger keeps the file's fingerprint for `load_checkpoint`, where the
     model has been trained.
     """
-    data = safetensors.torch.save({name: t.detach().cpu().clone() for name, t in model.state_dict().items()})
+    copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in model.state_dict().items()}
+    data = safetensors.torch.save(copies)
     sha256 = hashlib.sha256(data).hexdigest()
     path = Path(path) if path else outputs_dir() / "checkpoints" / f"{sha256[:16]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -589,7 +602,7 @@ def save_checkpoint(model, path=None):
     partial.replace(path)  # whole or not at all
     ledger = Ledger()
     row = {"path": _recorded_path(path), "sha256": sha256, "bytes": len(data)}
-    for run_id in getattr(model, "run_ids", None) or [getattr(model, "run_id", None)]:
+    for run_id in _run_ids(model):
         done = ledger.query("SELECT steps_done FROM training_run WHERE id = ?", [run_id])
         if len(done):
             ledger.record("checkpoint", {**row, "run_id": run_id, "step": int(done.steps_done[0])})

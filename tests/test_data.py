@@ -316,14 +316,13 @@ def test_mnist1d_factors_have_their_ranges_and_are_independent_of_the_class():
         assert abs(values.mean() - (low + high) / 2) < 4 * (high - low + 1) / np.sqrt(12 * 5000)
 
 
-def test_mnist1d_factors_are_those_that_made_each_signal(monkeypatch):
-    """The package's own transform, fed with our factors and no noise, gives our strokes up to the white noise."""
+def test_mnist1d_is_the_packages_transform_of_its_factors_plus_the_packages_noise(monkeypatch):
     transform = pytest.importorskip("mnist1d.transform")
     data = pytest.importorskip("mnist1d.data")
-    made = mnist1d(200, seed=12)
-    templates = data.get_templates()
+    n, made, templates = 1000, mnist1d(1000, seed=12), data.get_templates()
 
     def package(k, noise):
+        """The package's signal with our factors and all its noise set to one number."""
         factor = {name: values[k].item() for name, values in made.factors.items()}
         uniform = iter(
             [(factor["padding"] - 35.5) / 25, (factor["scale"] - 1) / 0.4 + 0.5, factor["shear"] / 0.75 + 0.5]
@@ -333,15 +332,30 @@ def test_mnist1d_factors_are_those_that_made_each_signal(monkeypatch):
         monkeypatch.setattr(np.random, "randn", lambda *shape: np.full(shape, noise))
         return transform.transform(templates["x"][made.targets[k]], templates["t"], data.get_dataset_args())[0]
 
-    clean = np.stack([package(k, 0.0) for k in range(200)])
-    # Where all noise set to one adds only the white noise's 0.02, the stroke lies.
-    stroke = np.abs(np.stack([package(k, 1.0) for k in range(200)]) - clean - 0.02) < 1e-6
-    assert 0.1 < stroke.mean() < 0.4
-    ours, expected = made.inputs.double().numpy()[stroke], clean[stroke]
-    slope, offset = np.polyfit(ours, expected, 1)  # undoes the standardisation
-    residual = slope * ours + offset - expected
-    assert 0.01 < residual.std() < 0.02
-    assert np.abs(residual).max() < 0.1
+    clean = np.stack([package(k, 0.0) for k in range(n)])
+    noise = np.stack([package(k, 1.0) for k in range(n)]) - clean  # 0.02 on the stroke, 0.27 beside it, else a mixture
+    on, beside = np.abs(noise - 0.02) < 1e-6, np.abs(noise - 0.27) < 1e-6
+    assert 0.1 < on.mean() < 0.4
+    assert 0.5 < beside.mean() < 0.9
+    ours = made.inputs.double().numpy()
+    slope, offset = np.polyfit(ours[on], clean[on], 1)  # undoes the standardisation
+    residual = slope * ours + offset - clean
+    assert np.abs(residual[on]).max() < 0.1  # so the factors are those that made the signal
+
+    generator = np.random.default_rng(0)
+    monkeypatch.setattr(np.random, "randn", lambda *shape: generator.standard_normal(shape))
+    draws = [
+        (transform.iid_noise_like(np.zeros(72), 0.02), transform.corr_noise_like(np.zeros(72), 0.25)) for _ in range(n)
+    ]
+    white = np.stack([transform.interpolate(iid, 40) for iid, _ in draws])
+    full = np.stack([transform.interpolate(iid + smooth, 40) for iid, smooth in draws])
+    # Standard deviations of noise by position; theirs and ours each have a relative standard error below 1 %.
+    for where, theirs in [(on, white), (beside, full)]:
+        expected = np.sqrt(np.broadcast_to(theirs.var(0), where.shape)[where].mean())
+        assert residual[where].std() == pytest.approx(expected, rel=0.04)
+    # And how it changes from one sample to the next.
+    steps = np.diff(residual, axis=1)[beside[:, 1:] & beside[:, :-1]]
+    assert steps.std() == pytest.approx(np.diff(full, axis=1).std(), rel=0.04)
 
 
 def test_mnist1d_class_means_and_variances_match_the_package(pair):

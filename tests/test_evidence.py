@@ -28,11 +28,8 @@ COMMON = {"source": "a test", "no_control": "a test"}
 
 
 @pytest.fixture(autouse=True)
-def outputs(tmp_path, monkeypatch):
-    """Every test has a ledger of its own."""
-    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path))
+def claims_raise(monkeypatch):
     monkeypatch.delenv("LABKIT_CLAIMS", raising=False)
-    return tmp_path
 
 
 @pytest.fixture

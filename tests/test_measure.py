@@ -135,10 +135,13 @@ def test_probe_chooses_its_penalty_on_validation_rows_for_each_replicate():
 
 
 def test_probe_of_constant_features_predicts_the_mean():
-    labels, test_labels = np.array([0, 1, 1, 1, 2] * 8), np.array([0, 1, 1, 2, 2])
-    train, test = np.full((40, 7), 0.1, dtype=np.float32), np.full((5, 7), 0.1, dtype=np.float32)
-    assert linear_probe(train, labels, test, test_labels) == 0.4
-    assert linear_probe(train, np.arange(40.0), test, np.arange(5.0)) < 0
+    """A dead network; the rounding of its mean must not be read as a signal, also where test rows vary."""
+    for n in range(20, 60):
+        row, labels, test_labels = 10 * normal(1, 7, seed=n), np.arange(n) % 3 // 2, np.array([0, 0, 1, 1, 1])
+        train = np.tile(row, (n, 1))
+        for test in (train[:5], train[:5] + normal(5, 7)):
+            assert linear_probe(train, labels, test, test_labels) == 0.4  # all 0, the more frequent class
+    assert linear_probe(train, np.arange(n) / n, train[:5], np.arange(5.0)) < 0
 
 
 def test_probe_at_chance_on_unrelated_labels_and_not_above_on_its_own_rows():

@@ -1,6 +1,7 @@
 """Hygiene of the committed notebooks: what nbval does not look at."""
 
 import ast
+import itertools
 import json
 import re
 
@@ -125,7 +126,13 @@ def test_one_parameters_cell_with_seed_and_replicates(source):
 @notebooks
 def test_nothing_that_hides_or_downloads(source):
     code = "\n".join(cell.source for cell in code_cells(committed(source)) if "google.colab" not in cell.source)
-    for pattern in (r"filterwarnings\(.ignore", r"^from \S+ import \*", r"pip install", r"urlopen|requests\.", r"sleep\("):
+    for pattern in (
+        r"filterwarnings\(.ignore",
+        r"^from \S+ import \*",
+        r"pip install",
+        r"urlopen|requests\.",
+        r"sleep\(",
+    ):
         assert not re.search(pattern, code, re.M), pattern
 
 
@@ -143,7 +150,7 @@ def test_claims_and_headings(source):
     levels = [len(match) for match in re.findall(r"^(#+) ", prose(notebook), re.M)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 @notebooks
@@ -164,7 +171,10 @@ def test_with_an_address_all_notebooks_begin_with_the_same_cell_that_does_nothin
     (first,) = firsts
     assert f"git+{URL}@v" in first
     badge = curriculum.build(SOURCES[0], url=URL).cells[0].source
-    assert f"github/someone/deep-learning-systems/blob/v{curriculum.project()['version']}/notebooks/{SOURCES[0].stem}.ipynb" in badge
+    assert (
+        f"github/someone/deep-learning-systems/blob/v{curriculum.project()['version']}/notebooks/{SOURCES[0].stem}.ipynb"
+        in badge
+    )
     calls = []
     names = {"get_ipython": lambda: calls.append("pip")}
     exec(TransformerManager().transform_cell(first), names)

@@ -21,7 +21,14 @@ FAULTS = {
 def test_the_regression_run_finds_every_fault_and_nothing_else(tmp_path):
     shutil.copy(TESTS / "built_to_fail.ipynb", tmp_path)
     shutil.copy(TESTS.parent / "conftest.py", tmp_path)
-    options = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(TESTS / "sanitize.cfg"), "-p", "no:cacheprovider"]
+    options = [
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-sanitize-with",
+        str(TESTS / "sanitize.cfg"),
+        "-p",
+        "no:cacheprovider",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(TESTS / "offline")}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-v", "--color=no", "built_to_fail.ipynb"],
@@ -34,7 +41,9 @@ def test_the_regression_run_finds_every_fault_and_nothing_else(tmp_path):
     assert "notebooks must run offline" in run.stdout
 
 
-@pytest.mark.parametrize(("host", "allowed"), [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("example.org", False)])
+@pytest.mark.parametrize(
+    ("host", "allowed"), [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("example.org", False)]
+)
 def test_only_this_machine_can_be_reached(host, allowed):
     """The audit event alone, so that nothing is sent whatever the outcome."""
     program = f"import sys; sys.audit('socket.connect', None, ({host!r}, 80))"

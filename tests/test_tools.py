@@ -75,6 +75,12 @@ def test_failure_rate_against_a_simulation():
     assert pilot.failure_rate(4.0, 5) < 1e-6
 
 
+def test_yes_no_failure_rate():
+    """5 of 5 proves at least 0.549: with a proportion of 0.9 that happens 0.9^5 of the time."""
+    assert pilot.yes_no_failure_rate(0.9, 5, 0.54, 1) == pytest.approx(1 - 0.9**5)
+    assert pilot.yes_no_failure_rate(0.9, 5, 0.56, 1) == pytest.approx(1)
+
+
 def test_distance_to_threshold_on_its_scale():
     nan = float("nan")
     distance = pilot.distance_to_threshold

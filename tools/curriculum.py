@@ -123,7 +123,6 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None):
         timeout=3600,
         kernel_name="python3",
         record_timing=False,
-        store_widget_state=False,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
     if on_cell:
@@ -187,9 +186,8 @@ def check_command():
         print(problem)
     for source in sources():
         if not disagreement(source) and (parts := stale(source)):
-            print(
-                f"{source.stem}.ipynb is stale: executed with another {' and another '.join(parts)}. `make notebooks` renews it."
-            )
+            others = " and another ".join(parts)
+            print(f"{source.stem}.ipynb is stale, executed with another {others}: `make notebooks` renews it.")
     print(f"{len(sources())} notebook(s) checked, {len(problems)} out of step with the source.")
     return 1 if problems else 0
 

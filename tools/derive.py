@@ -1,7 +1,7 @@
 """Renew what is derived from other files: the README's badges, picture and table of notebooks, and CITATION.cff.
 
-    python tools/derive.py            write
-    python tools/derive.py --check    only compare; exit status 1 where something is out of date
+python tools/derive.py            write
+python tools/derive.py --check    only compare; exit status 1 where something is out of date
 """
 
 import base64

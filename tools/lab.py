@@ -27,7 +27,7 @@ def sha256(text):
 
 def ask_to_replace(name):
     """True to replace the learner's copy (a backup is kept). False, the safe answer, when nobody is there to ask."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):
         return False
     question = f"{name} has a newer version, and you have worked in your copy. Replace yours (a backup is kept)? [y/N] "
     return input(question).strip().lower() in ("y", "yes")

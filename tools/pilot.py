@@ -1,4 +1,4 @@
-"""Measure each claim on replicates that its notebook does not use: how far is the threshold, how often would the claim fail?
+"""Measure each claim on replicates that its notebook does not use: how far is the threshold, how often would it fail?
 
     python tools/pilot.py                      all notebooks, 20 replicates
     python tools/pilot.py --replicates 40 00   one of them
@@ -27,7 +27,7 @@ from labkit.ledger import Ledger
 
 TABLE = curriculum.ROOT / "data" / "results" / "claims_pilot.csv"
 BASE_SEED = 1000
-TRANSFORMS = {"linear": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
+TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
 
 
 def parameter_value(notebook, name):
@@ -47,10 +47,20 @@ def with_parameters(notebook, **parameters):
 
 
 def failure_rate(distance, n):
-    """How often a one-sided 95 % t bound from n values misses a threshold that lies `distance` standard deviations away."""
+    """How often a one-sided 95 % t bound from n values misses a threshold `distance` standard deviations away."""
     if not np.isfinite(distance):
         return 0.0 if distance > 0 else 1.0
     return float(stats.nct.cdf(stats.t.ppf(0.95, n - 1), n - 1, distance * np.sqrt(n)))
+
+
+def yes_no_failure_rate(proportion, n, low, high):
+    """How often the exact 95 % bounds from n yes/no outcomes of this true proportion leave low to high."""
+    rate = 0.0
+    for yes in range(n + 1):
+        bounds = stats.binomtest(yes, n).proportion_ci(0.90, "exact")  # its ends are the one-sided 95 % bounds
+        if not (bounds.low >= low and bounds.high <= high):
+            rate += float(stats.binom.pmf(yes, n, proportion))
+    return rate
 
 
 def distance_to_threshold(values, scale, at_least, at_most, within):
@@ -63,27 +73,38 @@ def distance_to_threshold(values, scale, at_least, at_most, within):
     return min(gaps) / spread if spread > 0 else np.copysign(np.inf, min(gaps))
 
 
+def side_and_threshold(claim):
+    """In words, such as ("at least", "0.9")."""
+    if pd.notna(claim["at_least"]):
+        return "at least", f"{claim['at_least']:g}"
+    if pd.notna(claim["at_most"]):
+        return "at most", f"{claim['at_most']:g}"
+    return "within", f"{claim['within_low']:g} to {claim['within_high']:g}"
+
+
 def summarise(claim, n):
     values = json.loads(claim["values"])
-    within = (claim["within_low"], claim["within_high"])
-    distance = distance_to_threshold(values, claim["scale"], claim["at_least"], claim["at_most"], within)
-    bounds = [claim["at_least"], claim["at_most"], *within]
+    bounds = claim[["at_least", "at_most", "within_low", "within_high"]].astype(float)
+    limits = bounds["at_least"], bounds["at_most"], (bounds["within_low"], bounds["within_high"])
+    distance = distance_to_threshold(values, claim["scale"], *limits)
+    side, threshold = side_and_threshold(claim)
+    if claim["scale"] == "yes/no":
+        low, high = np.nanmax([limits[0], limits[2][0], 0]), np.nanmin([limits[1], limits[2][1], 1])
+        rate = yes_no_failure_rate(np.mean(values), n, low, high)
+    else:
+        rate = failure_rate(distance, n)
     return {
         "statement": claim["statement"],
         "scale": claim["scale"],
-        "threshold": " … ".join(f"{bound:g}" for bound in bounds if pd.notna(bound)),
-        "side": "at least"
-        if pd.notna(bound := claim["at_least"])
-        else "at most"
-        if pd.notna(claim["at_most"])
-        else "within",
+        "side": side,
+        "threshold": threshold,
         "pilot_replicates": len(values),
         "pilot_mean": np.mean(values),
         "pilot_sd": np.std(values, ddof=1),
         "distance_in_sd": distance,
         "control_mean": claim["control_mean"],
         "n_in_notebook": n,
-        "predicted_failure_rate": failure_rate(distance, n),
+        "predicted_failure_rate": rate,
     }
 
 
@@ -101,7 +122,8 @@ def pilot(source, replicates):
         "code_sha256": curriculum.code_sha256(source),
         "labkit_sha256": curriculum.provenance(source)["labkit_sha256"],
         "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, {device.threads} thread(s), torch {device.torch}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, "
+        f"{device.threads} thread(s), torch {device.torch}",
         "command": f"python tools/pilot.py --replicates {replicates} {source.stem[:2]}",
     }
     return [{"notebook": source.stem, **summarise(claim, n), **made} for _, claim in claims.iterrows()]

@@ -3,13 +3,15 @@
     python tools/run.py            all notebooks
     python tools/run.py 00 01      some of them
 
-Executed copies go to outputs/executed/, records to outputs/ledger.sqlite. The exit status is 1 when a claim or a notebook fails.
+Executed copies go to outputs/executed/, records to outputs/ledger.sqlite. The exit status is 1 when a claim or a
+notebook fails.
 """
 
 import sys
 import time
 
 import curriculum
+import pandas as pd
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -25,9 +27,9 @@ def number(value):
 
 
 def threshold(claim):
-    if claim.at_least == claim.at_least and claim.at_least is not None:
+    if pd.notna(claim.at_least):
         return f"≥ {number(claim.at_least)}"
-    if claim.at_most == claim.at_most and claim.at_most is not None:
+    if pd.notna(claim.at_most):
         return f"≤ {number(claim.at_most)}"
     return f"{number(claim.within_low)} … {number(claim.within_high)}"
 

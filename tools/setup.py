@@ -240,7 +240,7 @@ def ways_to_install_torch(choice, system, version):
         return [
             (f"{torch}, CPU build, from pip's index", cpu),
             (f"{torch}, CPU build, from {CPU_INDEX}", patience + cpu),
-            (f"{torch}, from pip's index instead: with it come several GB of CUDA packages", plain),
+            (f"{torch} with CUDA", plain),
         ]
     if choice == "cpu":
         return [(torch, plain)]
@@ -256,7 +256,10 @@ def install_torch(python, choice, installed):
         cuda = [name for name in names if name.startswith(("nvidia_", "cuda_")) or name == "triton"]
         run([python, "-m", "pip", "uninstall", "--yes", "torch", *cuda], "Taking out the other build of PyTorch")
     version = re.search(r"^torch==([\w.]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE).group(1)
-    for title, arguments in ways_to_install_torch(choice, platform.system(), version):
+    ways = ways_to_install_torch(choice, platform.system(), version)
+    for title, arguments in ways:
+        if len(ways) > 1 and title == ways[-1][0]:
+            print("No index with CPU builds was reached: PyPI's build will do, but brings several GB of CUDA packages.")
         status, _, messages = run([python, *INSTALL, *arguments], title, otherwise="not there")
         if status == 0:
             return
