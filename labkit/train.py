@@ -33,6 +33,7 @@ SCHEDULES = {
     "cosine": lambda step, steps: (1 + math.cos(math.pi * step / steps)) / 2,
 }
 LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
+TURN = 10  # steps of one replicate before the next has its turn, so that its weights stay in the processor's cache
 
 
 class TrainingDiverged(ArithmeticError):
@@ -148,8 +149,8 @@ def fit(
         streams = [_batches(len(examples), size, each, inputs.device) for each in seeds]
         jobs = [(each, *tensors, stream, loss) for each, tensors, stream in zip(nets, data, streams, strict=True)]
     optimizers = [_optimizer(optimizer, job[0], learning_rate, weight_decay, momentum) for job in jobs]
-    steppers = [_stepper(*job, own) for job, own in zip(jobs, optimizers, strict=True)]
-    take_step = steppers[0] if len(steppers) == 1 else lambda: torch.stack([step() for step in steppers])
+    factor = SCHEDULES.get(schedule, schedule)
+    steppers = [_stepper(*job, own, factor, steps) for job, own in zip(jobs, optimizers, strict=True)]
 
     group = optimizers[0].param_groups[0]
     settings = {
@@ -166,7 +167,7 @@ def fit(
         run_ids = _record_start(settings, net, examples, seeds)
         vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
         watch = (callback, watched) if callback else (None, ())
-        curve, seconds, problem = _loop(model, take_step, steps, optimizers, schedule, *watch, experiment)
+        curve, seconds, problem = _loop(model, steppers, steps, group, *watch, experiment)
     curve = curve.reshape(-1, len(seeds))
     _record_end(run_ids, curve, seconds, problem, *_flops(net, *batch, loss), inputs.device)
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
@@ -267,10 +268,14 @@ def _optimizer(choice, net, learning_rate, weight_decay, momentum):
     return OPTIMIZERS[choice](net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused, **options)
 
 
-def _stepper(net, inputs, targets, batches, loss, optimizer):
-    """A function that makes one update and returns the loss before it: a number, or [K] for K replicates at once."""
+def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps):
+    """A function that makes update `done` + 1 and returns the loss before it: a number, or [K] for K replicates."""
+    rates = [group["lr"] for group in optimizer.param_groups]
 
-    def step():
+    def step(done):
+        if factor is not SCHEDULES["constant"]:
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor(done, steps)
         batch = next(batches)
         value = loss(net(_rows(inputs, batch)), _rows(targets, batch))
         optimizer.zero_grad()
@@ -302,54 +307,60 @@ def _of_each(loss):
     return lambda outputs, targets: torch.stack([loss(*one) for one in zip(outputs, targets, strict=True)])
 
 
-def _loop(model, take_step, steps, optimizers, schedule, callback, watched, title):
-    """Take the steps. Returns the losses [steps done, ...], the seconds taken, and what ended it early, or None."""
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    rates = [group["lr"] for group in groups]
-    curve, fresh, paused, problem = [], [], 0.0, None
+def _loop(model, steppers, steps, group, callback, watched, title):
+    """Take the steps. Returns the losses [steps done, K], the seconds taken, and what ended it early, or None."""
+    curve, fresh, done, paused, problem = [], [[] for _ in steppers], 0, 0.0, None
+    at_a_time = 1 if len(steppers) == 1 else TURN
+
+    def look():
+        rows = min(map(len, fresh))  # replicates in turn are up to TURN steps apart when Ctrl-C comes
+        if rows:
+            losses = torch.stack([torch.stack(values[:rows]) for values in fresh], dim=-1)
+            curve.append(losses.cpu().double().numpy().reshape(rows, -1))
+            fresh[:] = [[] for _ in steppers]
+
     start = time.perf_counter()
+    silent = os.environ.get("LABKIT_PROGRESS") == "0"
     try:
-        with tqdm(
-            total=steps, desc=title or None, leave=False, disable=os.environ.get("LABKIT_PROGRESS") == "0"
-        ) as bar:
-            for done in range(steps + 1):
-                if fresh and (done % LOOK_EVERY == 0 or done == steps or done in watched):
-                    curve.append(torch.stack(fresh).cpu().double().numpy())
-                    fresh.clear()
-                    _check_finite(curve, groups[0]["lr"], steps)
+        # The delay keeps many short trainings from filling a notebook cell with bars.
+        with tqdm(total=steps, desc=title or None, leave=False, disable=silent, delay=1) as bar:
+            while True:
+                if done and (done % LOOK_EVERY == 0 or done == steps or done in watched):
+                    look()
+                    _check_finite(curve, group["lr"], steps)
                     bar.set_postfix(loss=f"{curve[-1][-1].mean():.3g}", refresh=False)
                 if done in watched:
                     began = time.perf_counter()
                     with seeded(0), mode(model, training=False), torch.no_grad():
                         callback(done, model)
                     paused += time.perf_counter() - began
-                if done < steps:
-                    if schedule != "constant":
-                        scale = SCHEDULES.get(schedule, schedule)(done, steps)
-                        for group, rate in zip(groups, rates, strict=True):
-                            group["lr"] = rate * scale
-                    fresh.append(take_step())
-                    bar.update()
+                if done == steps:
+                    break
+                stop = done + 1
+                while stop % at_a_time and stop < steps and stop not in watched:
+                    stop += 1
+                for step, values in zip(steppers, fresh, strict=True):
+                    for i in range(done, stop):
+                        values.append(step(i))
+                bar.update(stop - done)
+                done = stop
     except BaseException as error:  # Ctrl-C among them: what was trained so far is kept, and recorded
         problem = error
-    if fresh:
-        curve.append(torch.stack(fresh).cpu().double().numpy())
+    look()
     seconds = time.perf_counter() - start - paused
     return np.concatenate(curve) if curve else np.empty(0), seconds, problem
 
 
 def _check_finite(curve, rate, steps):
-    """Raise TrainingDiverged where the latest losses hold NaN or infinity."""
-    rows = curve[-1].reshape(len(curve[-1]), -1)
-    if np.isfinite(rows).all():
+    """Raise TrainingDiverged where the latest losses [steps, K] hold NaN or infinity."""
+    if np.isfinite(curve[-1]).all():
         return
-    row = int(np.argmax(~np.isfinite(rows).all(1)))
-    step = sum(map(len, curve[:-1])) + row + 1
-    bad = np.flatnonzero(~np.isfinite(rows[row]))
-    of = f" of replicate {', '.join(map(str, bad))}" if rows.shape[1] > 1 else ""
+    row, *_ = np.flatnonzero(~np.isfinite(curve[-1]).all(1))
+    bad = np.flatnonzero(~np.isfinite(curve[-1][row]))
+    of = f" of replicate {', '.join(map(str, bad))}" if curve[-1].shape[1] > 1 else ""
     raise TrainingDiverged(
-        f"The loss{of} became {rows[row, bad[0]]} at step {step} of {steps} with learning rate {rate:g}: try a smaller "
-        f"one, such as {rate / 10:g}, and look for extreme values in the inputs."
+        f"The loss{of} became {curve[-1][row, bad[0]]} at step {sum(map(len, curve[:-1])) + row + 1} of {steps} with "
+        f"learning rate {rate:g}: try a smaller one, such as {rate / 10:g}, and look for extreme values in the inputs."
     )
 
 
@@ -528,7 +539,7 @@ class Ensemble(nn.Module):
 
         Returns a History whose loss is [steps, K]. Replicate k draws its batches from its seed, as `fit` would.
         Raises as `fit` does; when one replicate diverges, all stop. Two ways lead to the same result, and a fixed rule
-        chooses the quicker: all replicates in one batched pass, or one after the other in each step.
+        chooses the quicker: all replicates in one batched pass, or in turn, a few steps each.
         """
         if "seed" in settings:
             raise TypeError("An Ensemble has a seed for each replicate, given when it is made: leave seed out.")
@@ -536,7 +547,7 @@ class Ensemble(nn.Module):
 
 
 def _all_at_once(ensemble, size, optimizer):
-    """Whether to train an Ensemble as one: measured in benchmarks/, decided by sizes alone.
+    """Whether to train an Ensemble in one batched pass. Decided by sizes alone; benchmarks/ shows both ways.
 
     A function as optimizer may look at a whole network (its gradient's norm, say), and so must see one at a time.
     """
@@ -544,7 +555,7 @@ def _all_at_once(ensemble, size, optimizer):
         return False
     if ensemble.layers[0].weight.device.type != "cpu":
         return True
-    return size * max(ensemble.sizes[1:]) <= 128 * 64
+    return size * max(ensemble.sizes) <= 2**15  # beyond, sums take the time, not calls, and fit the cache less well
 
 
 def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups=None):

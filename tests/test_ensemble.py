@@ -177,6 +177,23 @@ def test_ctrl_c_keeps_what_was_trained(way):
     assert rows.values.tolist() == [["interrupted", 7]] * 3
 
 
+def test_ctrl_c_between_two_turns(monkeypatch):
+    monkeypatch.setattr(train, "_all_at_once", lambda *_: False)
+    calls = []
+
+    def loss(outputs, targets):
+        calls.append(1)
+        if len(calls) == 1 + 3 * train.TURN + train.TURN + 4:  # one trial, a turn each, and replicate 1 in its second
+            raise KeyboardInterrupt
+        return F.cross_entropy(outputs, targets)
+
+    ensemble, expected = (train.Ensemble([6, 8, 3], SEEDS) for _ in range(2))
+    with pytest.warns(UserWarning, match=f"interrupted after {train.TURN} of 100 steps"):
+        history = ensemble.fit(SHARED, steps=100, loss=loss)
+    np.testing.assert_array_equal(history.loss, expected.fit(SHARED, steps=train.TURN).loss)
+    assert train.evaluate(ensemble, SHARED).shape == (3,)
+
+
 def test_one_replicate_diverges(way):
     huge = toy(seed=2)
     huge = huge.replace(inputs=huge.inputs * 1e30, transform="scaled")

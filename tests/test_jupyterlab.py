@@ -4,6 +4,7 @@ With LABKIT_SCREENSHOTS=folder it leaves screenshots of the whole notebook there
 """
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -33,6 +34,15 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path / "workspaces"))
     monkeypatch.setenv("LABKIT_PROGRESS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # All cells in the page, also those out of sight, so that the test can look at them; and no question about news.
+    for name, text in {
+        "notebook-extension/tracker": '{"windowingMode": "none"}',
+        "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+    }.items():
+        settings = tmp_path / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(text)
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path / "settings"))
     (tmp_path / "notebooks").mkdir()
     nbformat.write(curriculum.build(curriculum.sources()[0]), tmp_path / "notebooks" / "notebook.ipynb")
     with socket.socket() as free:
@@ -75,18 +85,26 @@ def screenshots(page):
     assert seen_to >= 0
 
 
+def prompts(page):
+    return [text.strip() for text in page.locator(f"{CELL} .jp-InputPrompt").all_inner_texts()]
+
+
 def run_all(page):
-    page.locator(".jp-Notebook").wait_for(timeout=120_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
-    page.locator('li.lm-MenuBar-item:has-text("Run")').click()
-    page.locator('li.lm-Menu-item[data-command="runmenu:run-all"]').click()
-    # Cells that are out of sight are not in the page: wait for the last one, which stays selected after Run All.
-    page.wait_for_function(
-        """() => { const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputPrompt')];
-                   return prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p.textContent)); }""",
-        timeout=300_000,
-    )
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=300_000)
+    """Run > Run All Cells, and wait until every code cell has its number."""
+    # The indicator says "idle" before there is a kernel, too, and a command given then is lost.
+    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=120_000)
+    for _ in range(20):
+        page.wait_for_timeout(2000)
+        page.locator('li.lm-MenuBar-item:has-text("Run")').click()
+        page.locator('li.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        page.wait_for_timeout(2000)
+        if any(prompt != "[ ]:" for prompt in prompts(page)):
+            break
+    for _ in range(600):
+        if all(re.fullmatch(r"\[\d+\]:", prompt) for prompt in prompts(page)):
+            return
+        page.wait_for_timeout(500)
+    pytest.fail(f"Run All did not reach the end: {' '.join(prompts(page))}")
 
 
 def test_run_all_predict_and_slide(server, tmp_path):
@@ -110,7 +128,7 @@ def test_run_all_predict_and_slide(server, tmp_path):
         picture.wait_for(timeout=60_000)
         before = picture.get_attribute("src")
         slider.focus()
-        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
         page.wait_for_function(
             "before => [...document.querySelectorAll('.widget-output img')].at(-1)?.src != before", arg=before
         )

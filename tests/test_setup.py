@@ -167,7 +167,7 @@ def calls(setup, monkeypatch):
             return 0, "2.13.0 False", ""
 
         def pip(self):
-            return [call.split(" --compile --no-input ")[1] for call in self if " --no-input " in call]
+            return [call.split(" --no-compile --no-input ")[1] for call in self if " --no-input " in call]
 
     calls = Calls()
     monkeypatch.setattr(setup, "run", calls.run)
@@ -271,6 +271,7 @@ def test_first_set_up_runs_these_commands_and_the_second_none(setup, calls, monk
         f"--requirement {setup.LOCK}",
         "--no-deps --no-build-isolation --editable .",
     ]
+    assert "-m compileall" in calls[-2]
     assert "import matplotlib.font_manager, torch" in calls[-1]
     assert "Ready" in capsys.readouterr().out
     calls.clear()
@@ -354,6 +355,15 @@ def test_failure_is_shown_in_full_explained_and_not_taken_for_done(finished, cal
         finished.set_up("cpu")
     assert "\n" not in str(caught.value)
     assert messages in capsys.readouterr().err
+    assert not finished.is_done("cpu")
+
+
+def test_set_up_that_failed_early_is_not_taken_for_done_later(finished, calls):
+    finished.LOCK.write_text(LOCK + "\n")
+    calls.fails("torch==")
+    with pytest.raises(finished.Problem):
+        finished.set_up("cpu")
+    finished.LOCK.write_text(LOCK)  # as it was when all was done; but who knows what pip left
     assert not finished.is_done("cpu")
 
 

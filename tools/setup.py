@@ -30,7 +30,7 @@ LOCK = ROOT / "requirements.txt"
 PROJECT = ROOT / "pyproject.toml"
 OLDEST = (3, 11)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-INSTALL = ["-m", "pip", "install", "--compile", "--no-input"]
+INSTALL = ["-m", "pip", "install", "--no-compile", "--no-input"]  # compiling comes last, and on all cores
 FETCH_PIP = """
 import socket, sys, urllib.request
 socket.setdefaulttimeout(30)
@@ -350,6 +350,8 @@ def set_up(wanted):
             status, _, messages = run([python, *INSTALL, *arguments], title)
             if status:
                 raise failed(title, messages)
+        library = VENV / ("Lib" if os.name == "nt" else "lib")
+        run([python, "-m", "compileall", "-qq", "-j", "0", library], "Compiling", otherwise="done")  # but for odd files
         status, output, messages = run([python, "-c", TRY_OUT], "Trying it out")
         if status:
             raise failed("PyTorch or matplotlib", messages)
