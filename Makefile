@@ -42,6 +42,7 @@ check: setup ## Lint, format, spelling, notebooks in step with sources, stale li
 	@$(RUN) tools/curriculum.py check
 
 lock: setup ## Renew requirements.txt from pyproject.toml
+	@$(RUN) -m pip install --quiet uv
 	@$(RUN) tools/lock.py
 
 clean: ## Remove what was installed and what runs have written (your workspace/ and the ledger stay)

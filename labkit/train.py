@@ -33,6 +33,7 @@ SCHEDULES = {
     "cosine": lambda step, steps: (1 + math.cos(math.pi * step / steps)) / 2,
 }
 LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
+BAR_AFTER = 1  # second: short trainings, of which a notebook makes many, show no bar
 TURN = 10  # steps of one replicate before the next has its turn, so that its weights stay in the processor's cache
 
 
@@ -322,8 +323,7 @@ def _loop(model, steppers, steps, group, callback, watched, title):
     start = time.perf_counter()
     silent = os.environ.get("LABKIT_PROGRESS") == "0"
     try:
-        # The delay keeps many short trainings from filling a notebook cell with bars.
-        with tqdm(total=steps, desc=title or None, leave=False, disable=silent, delay=1) as bar:
+        with tqdm(total=steps, desc=title or None, leave=False, disable=silent, delay=BAR_AFTER) as bar:
             while True:
                 if done and (done % LOOK_EVERY == 0 or done == steps or done in watched):
                     look()

@@ -221,6 +221,9 @@ def test_silent_when_told_and_a_bar_with_the_loss_otherwise(capfd, monkeypatch):
     train.fit(models.mlp([6, 3], seed=0), toy(), steps=60)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("LABKIT_PROGRESS", "1")
+    train.fit(models.mlp([6, 3], seed=0), toy(), steps=60)
+    assert capfd.readouterr() == ("", ""), "a short training shows no bar"
+    monkeypatch.setattr(train, "BAR_AFTER", 0)
     slow = lambda step, model: time.sleep(0.12)  # noqa: E731
     train.fit(models.mlp([6, 3], seed=0), toy(), steps=60, experiment="my test", callback=slow, callback_steps=[50, 60])
     assert re.search(r"my test:.*/60.*loss=[\d.]+", capfd.readouterr().err)

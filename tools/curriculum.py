@@ -122,6 +122,7 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None):
         notebook,
         timeout=3600,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         record_timing=False,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
