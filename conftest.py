@@ -14,11 +14,13 @@ OFFLINE = Path(__file__).parent / "tests" / "offline"
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item):
     """The kernel of a notebook starts in the set-up of its first cell, and keeps the environment that it finds then."""
-    if not isinstance(item, IPyNbCell):
+    if not isinstance(item, IPyNbCell) or item.parent.kernel is not None:
         return (yield)
     path = Path(item.nodeid.split("::")[0])
+    outputs = tempfile.TemporaryDirectory(prefix=f"{path.stem}-", ignore_cleanup_errors=True)
+    item.config.add_cleanup(outputs.cleanup)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABKIT_OUTPUTS", tempfile.mkdtemp(prefix=f"{path.stem}-"))
+        patch.setenv("LABKIT_OUTPUTS", outputs.name)
         patch.setenv("LABKIT_NOTEBOOK", path.stem)
         patch.setenv("LABKIT_PROGRESS", "0")
         patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))

@@ -291,7 +291,8 @@ def _ends(bars):
 def _categories(axis, positions):
     """Positions on an axis of categories (named ticks one apart) as those names; on any other axis unchanged."""
     names, ticks = [label.get_text() for label in axis.get_majorticklabels()], np.asarray(axis.get_majorticklocs())
-    if not isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator) or not np.all(np.diff(ticks) == 1):
+    named = isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator) and len(ticks) > 0
+    if not named or not np.all(np.diff(ticks) == 1):
         return positions
     nearest = np.round(np.asarray(positions) - ticks[:1])
     inside = len(names) and np.isin(nearest, range(len(names))).all()

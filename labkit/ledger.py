@@ -70,6 +70,25 @@ def outputs_dir() -> Path:
     return here / "outputs"
 
 
+def save_table(frame, name) -> Path | None:
+    """Write a DataFrame to `tables/<name>.csv` in `outputs_dir()`, without its index, and return the path.
+
+    A file of that name is replaced, whole or not at all. Where it cannot be written (no permission, disk full), a
+    warning says so, and None is returned. Introduced in notebook 01.
+    """
+    path = outputs_dir() / "tables" / f"{name}.csv"
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(partial, index=False)
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        warnings.warn(f"{path.name} cannot be written ({reason}): the notebook goes on without it.", stacklevel=2)
+        return None
+    return path
+
+
 class Ledger:
     """The ledger in one file. Creating a `Ledger` opens and creates nothing; its first record creates the file.
 

@@ -192,7 +192,7 @@ def neural_collapse(features, targets, weights, bias):
     nc1        variability collapse: trace(S_W pinv(S_B)) / C, S_W and S_B the covariance within and between classes
     nc2_norm   equal norms: standard deviation over mean of |m_c - m|
     nc2_angle  equal, widest angles: mean over pairs of |cos(m_c - m, m_c' - m) + 1/(C - 1)|
-    nc3        self-duality: |W/|W| - M/|M||² in Frobenius norms, as in the paper's figure 5
+    nc3        self-duality: |W/|W| - M/|M||² in Frobenius norms
     nc4        nearest class mean: fraction of rows on which the classifier and the nearest class mean disagree
 
     features [n, d], the input of the last linear layer; targets [n]; weights [C, d], bias [C], as `nn.Linear` has them.

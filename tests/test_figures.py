@@ -432,3 +432,10 @@ figures.show(fig, alt={alt!r}, caption="Training loss.")"""
         assert [image["alt"] for image in found.images] == [alt]
         assert [row[2] for row in found.tables[0]] == ["y", "4.5", "2.5", "1.25"]
         assert "Training loss." in found.captions
+
+
+def test_numbers_of_axes_without_ticks():
+    fig = line_figure()
+    fig.axes[0].set(xticks=[], yticks=[])
+    ((_, table),) = figures.numbers(fig)
+    assert table["accuracy"].tolist() == [1.0, 2.0, 3.0]

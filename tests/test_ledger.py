@@ -14,11 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from labkit import ledger as module
-from labkit.ledger import Ledger, LedgerError, outputs_dir
+from labkit.ledger import Ledger, LedgerError, outputs_dir, save_table
 
 SHA = "0123456789abcdef" * 4
 EVALUATION = {"metric": "accuracy", "value": 0.5}
@@ -242,6 +243,21 @@ def test_outputs_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_OUTPUTS", "")
     assert outputs_dir() == tmp_path / "project" / "outputs"
     assert Ledger("mine.sqlite").path == deep / "mine.sqlite"
+
+
+def test_save_table_replaces_the_file_whole():
+    for values in ([1.5, 2.5], [3.0]):
+        path = save_table(pd.DataFrame({"value": values}, index=[f"row {v}" for v in values]), "numbers")
+        assert path == outputs_dir() / "tables" / "numbers.csv"
+        assert pd.read_csv(path).value.tolist() == values
+    assert [file.name for file in path.parent.iterdir()] == ["numbers.csv"]
+
+
+def test_save_table_where_nothing_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "a file"))
+    (tmp_path / "a file").write_text("not a folder", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"^numbers.csv cannot be written \(.+\): the notebook goes on without it.$"):
+        assert save_table(pd.DataFrame({"value": [1]}), "numbers") is None
 
 
 def test_path_with_characters_that_mean_something_in_a_uri(tmp_path):

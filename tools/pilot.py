@@ -5,7 +5,8 @@
 
 A notebook runs whole, with other values for two of its parameters (BASE_SEED, REPLICATES), and its claims are recorded
 instead of enforced. The table goes to data/results/claims_pilot.csv, notebook by notebook: an interrupted run goes on
-where it stopped, and a notebook whose source and labkit have not changed is not run again.
+where it stopped, and a notebook whose source and labkit have not changed is not run again. The notebook as it ran is in
+outputs/pilot/: look at its figures there, before you see those of the replicates that it is published with.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
-from labkit.ledger import Ledger
+from labkit.ledger import Ledger, outputs_dir
 
 TABLE = curriculum.ROOT / "data" / "results" / "claims_pilot.csv"
 BASE_SEED = 1000
@@ -110,17 +111,18 @@ def summarise(claim, n):
 
 def pilot(source, replicates):
     """One row a claim of this notebook."""
-    notebook = curriculum.build(source)
-    n = parameter_value(notebook, "REPLICATES")
+    notebook, provenance = curriculum.build(source), curriculum.provenance(source)
+    n, code = parameter_value(notebook, "REPLICATES"), curriculum.code_sha256(source)
     with_parameters(notebook, BASE_SEED=BASE_SEED, REPLICATES=replicates)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
         curriculum.execute(notebook, source.stem, outputs, environment={"LABKIT_CLAIMS": "record"})
+        curriculum.save(notebook, outputs_dir() / "pilot" / f"{source.stem}.ipynb")  # its figures, to look at
         path = os.path.join(outputs, "ledger.sqlite")
         claims = Ledger(path).query("SELECT * FROM claim WHERE NOT demonstration ORDER BY id")
         device = Ledger(path).query("SELECT device, threads, torch FROM session").iloc[0]
     made = {
-        "code_sha256": curriculum.code_sha256(source),
-        "labkit_sha256": curriculum.provenance(source)["labkit_sha256"],
+        "code_sha256": code,
+        "labkit_sha256": provenance["labkit_sha256"],
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, "
         f"{device.threads} thread(s), torch {device.torch}",

@@ -348,7 +348,8 @@ guess_accuracy = predict(
 # %% [markdown]
 # One training run is an anecdote. You do not know what luck did: which digits were held out, how the parameters started,
 # in which order the batches came. So the experiment is repeated with everything random drawn afresh. One such repetition
-# is a **replicate**. The experiment is a function of its seed, and of nothing else:
+# is a **replicate**. The experiment is a function of its seed, and of nothing else. (Here the replicates are trained one
+# after the other. Notebook 01 trains them all at once.)
 
 
 # %%
@@ -844,9 +845,9 @@ record.groupby("experiment", sort=False).head(2).round(3)
 
 # %%
 expected = 1 + 2 * REPLICATES + REPLICATES + 2 * 7 * REPLICATES + 1
-assert len(record) == expected, (len(record), expected)
-assert record["D: changed"].str.contains("shuffled").sum() == REPLICATES
-print(f"{expected} training runs, {REPLICATES} of them on shuffled labels: all recorded")
+recorded = len(record) >= expected and record["D: changed"].str.contains("shuffled").sum() >= REPLICATES
+summary = f"{expected} training runs, {REPLICATES} of them on shuffled labels: all recorded"
+print(summary if recorded else "Some runs are not recorded: can outputs/ be written to?")
 
 # %% [markdown]
 # ### What a reviewer would ask
@@ -894,4 +895,5 @@ print(f"{expected} training runs, {REPLICATES} of them on shuffled labels: all r
 # - Rumelhart, Hinton & Williams 1986, *Learning representations by back-propagating errors*, Nature 323
 # - Zhang et al. 2017, *Understanding deep learning requires rethinking generalization*, ICLR
 #
-# When you are done, shut the kernel down (**Kernel → Shut Down Kernel**), so that its memory is free for the next notebook.
+# When you are done, shut the kernel down (**Kernel → Shut Down Kernel**), so that its memory is free for the next notebook:
+# [01, *What shape is a representation?*](01_representation.ipynb)
