@@ -635,7 +635,8 @@ print("both signs by hand agree with labkit.measure.neural_collapse")
 # %% [markdown]
 # Two kinds of networks, equal but for one thing: **batch normalisation**, a layer that gives each neuron mean 0 and
 # variance 1 over the batch before ReLU. Lab 4 opens it. Both are trained long after the first moment without a
-# training error.
+# training error, by gradient descent with **momentum** (a step keeps part of the one before) and **weight decay** (each
+# step also shrinks all parameters a little). Lab 3 opens these two.
 
 # %%
 guess_collapse = predict(
@@ -1144,6 +1145,7 @@ print(
 #
 # - Alain & Bengio 2016, *Understanding intermediate layers using linear classifier probes*, arXiv:1610.01644
 # - Ansuini, Laio, Macke & Zoccolan 2019, *Intrinsic dimension of data representations in deep neural networks*, NeurIPS
+# - Bengio, Courville & Vincent 2013, *Representation learning: a review and new perspectives*, IEEE TPAMI 35(8)
 # - Brown et al. 2023, *Verifying the union of manifolds hypothesis for image data*, ICLR; Wang & Wang 2024, *CW complex
 #   hypothesis for image data*, ICML
 # - Davari et al. 2023, *Reliability of CKA as a similarity measure in deep learning*, ICLR; Ding, Denain & Steinhardt
