@@ -34,12 +34,13 @@ notebooks: setup ## Rebuild the notebooks from their sources, execute them, rene
 long: setup ## Long runs: measure each claim on fresh replicates, into data/results/
 	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
 
-check: setup ## Lint, format, spelling, notebooks in step with sources, stale list
+check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m codespell_lib
 	@$(RUN) tools/derive.py --check
 	@$(RUN) tools/curriculum.py check
+	@$(RUN) -m pytest --quiet tests/test_notebooks.py
 
 lock: setup ## Renew requirements.txt from pyproject.toml
 	@$(RUN) -m pip install --quiet uv

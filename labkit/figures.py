@@ -47,7 +47,7 @@ STYLE = {
     "legend.handlelength": 3,
     "lines.linewidth": 1.7,
     "lines.markersize": 5,
-    "savefig.dpi": 160,
+    "savefig.dpi": 144,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
 }

@@ -169,7 +169,7 @@ def test_show_gives_one_figure_with_alt_caption_and_numbers(shown):
     assert page.tags.index("details") < page.tags.index("table")
     assert page.tables == [[["series", "layer", "accuracy"], *([["trained", str(i), str(i + 1)] for i in range(3)])]]
     picture = Image.open(io.BytesIO(base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))))
-    assert picture.size == (7.5 * 160, 3.6 * 160)
+    assert picture.size == tuple(round(side * figures.STYLE["savefig.dpi"]) for side in (7.5, 3.6))
     assert int(image["width"]) == 7.5 * 96
     assert not plt.fignum_exists(fig.number)
 

@@ -233,17 +233,16 @@ figures.show(
     caption="TwoNN for three clouds; thin lines are replicates. All have the same pixel means and variances; only the "
     "digits need few coordinates.",
 )
-at_points = SIZES.index(POINTS)
+found = of_digits[:, SIZES.index(POINTS)]
 claim(
     "Locally, digits need at most twelve of their 64 dimensions",
-    of_digits[:, at_points],
+    found,
     at_most=12,
-    control=of_gaussian[:, at_points],
+    control=of_gaussian[:, SIZES.index(POINTS)],
     over="which of the 1797 digits are taken",
     source="Facco et al. 2017; Pope et al. 2021 (dimension of image data sets)",
 )
-found = of_digits[:, at_points].mean()
-guess_dimension.resolve(guess_dimension.options[sum(found > limit for limit in (5, 12, 30))])
+guess_dimension.resolve(guess_dimension.options[sum(found.mean() > limit for limit in (5, 12, 30))])
 
 # %% [markdown]
 # The control makes this a finding. Points with the *same covariance* need about twice as many dimensions, and that is an
@@ -660,7 +659,7 @@ def collapse(batch_norm):
             signs = measure.neural_collapse(layers[-1][k], train.targets[k], last.weight[k], last.bias[k])
             errors = 1 - measure.accuracy(logits[k], train.targets[k])
             rows.append({"update": step, "replicate": k, "errors": errors, **signs})
-        snapshots.append([layer[0, :300].cpu().clone() for layer in layers])
+        snapshots.append([layer[0, :200].cpu().clone() for layer in layers])
 
     inputs, name = train.inputs.to(DEVICE), "collapse, batch norm" if batch_norm else "collapse, no batch norm"
     networks.fit(
@@ -740,27 +739,27 @@ guess_collapse.resolve(guess_collapse.options[sum(falls.mean() > limit for limit
 # And collapse is about *training* digits. Hui et al. 2022 show that the collapse of test examples is another matter, and
 # that collapsed layers transfer worse to other tasks.
 #
-# Look at it happen. Each panel shows the same 300 training digits, by the two main axes of a layer.
+# Look at it happen. Each panel shows the same 200 training digits, by the two main axes of a layer.
 
 
 # %%
 def draw_layer(ax, snapshots, layer, moment):
     """Two principal axes of a hidden layer (counted from 1) after some updates."""
     h = snapshots[MOMENTS.index(moment)][layer - 1]
-    figures.scatter_classes(ax, measure.pca(h).coordinates, train.targets[0][:300], size=16)
+    figures.scatter_classes(ax, measure.pca(h).coordinates, train.targets[0][:200], size=16)
     ax.set(title=f"layer {layer}, update {moment}", xticks=[], yticks=[])
 
 
-fig, grid = plt.subplots(3, 4, figsize=(10, 7.5))
+fig, grid = plt.subplots(3, 3, figsize=(9, 8))
 choices = [(snapshots_with, 1), (snapshots_with, 3), (snapshots_without, 3)]
 for row, (snapshots, layer) in zip(grid, choices, strict=True):
-    for ax, moment in zip(row, (0, 50, 200, COLLAPSE_STEPS), strict=True):
+    for ax, moment in zip(row, (0, 50, COLLAPSE_STEPS), strict=True):
         draw_layer(ax, snapshots, layer, moment)
     row[0].set(ylabel="second axis", xlabel="first axis")
 grid[2, 0].set(ylabel="no batch norm: second axis")
 figures.show(
     fig,
-    alt="Three rows of four scatter plots over training. In the first layer the classes stay spread out. In the third "
+    alt="Three rows of three scatter plots over training. In the first layer the classes stay spread out. In the third "
     "layer with batch normalisation they contract to small spots. Without it they remain longish clouds.",
     caption="Top: layer 1, middle: layer 3, both with batch normalisation. Bottom: layer 3 without. Ten evenly spread "
     "means need nine dimensions, so in two some spots must overlap.",
