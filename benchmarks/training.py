@@ -52,7 +52,7 @@ def cpu_seconds(work):
     return time.process_time() - start
 
 
-def ratio(sizes, batch_size, replicates, steps, pairs, batch_norm=False, all_at_once=None):
+def ratio(sizes, batch_size, replicates, steps, pairs, norm=None, all_at_once=None):
     """Median of loop time / labkit time. One replicate compares `fit`; `all_at_once` overrides Ensemble's own rule."""
     seeds = range(replicates)
     rule = train._all_at_once
@@ -60,8 +60,8 @@ def ratio(sizes, batch_size, replicates, steps, pairs, batch_norm=False, all_at_
         train._all_at_once = lambda *_: all_at_once
     ratios = []
     for pair in range(pairs + 1):
-        models = [mlp(sizes, seed=seed, batch_norm=batch_norm) for seed in seeds]
-        one, many = mlp(sizes, seed=0, batch_norm=batch_norm), train.Ensemble(sizes, seeds, batch_norm=batch_norm)
+        models = [mlp(sizes, seed=seed, norm=norm) for seed in seeds]
+        one, many = mlp(sizes, seed=0, norm=norm), train.Ensemble(sizes, seeds, norm=norm)
 
         def loop(models=models):
             for seed, model in zip(seeds, models, strict=True):
@@ -84,32 +84,32 @@ def ratio(sizes, batch_size, replicates, steps, pairs, batch_norm=False, all_at_
 
 # What is trained, and the least ratio that labkit promises.
 LINES = [
-    # width, hidden layers, batch, K, steps, batch norm, least ratio
-    (64, 2, 128, 1, 1000, False, 1 / 1.05),  # fit
-    (16, 2, 32, 16, 500, False, 6),
-    (32, 2, 64, 16, 500, False, 6),
-    (32, 2, 128, 16, 500, False, 6),
-    (64, 2, 128, 16, 500, False, 2.5),
-    (64, 2, 128, 16, 300, True, 0.95),
-    (64, 2, 128, 2, 300, False, 0.95),
-    (100, 6, 100, 5, 200, False, 0.95),
-    (128, 2, 128, 16, 200, False, 0.95),
-    (128, 2, 256, 16, 200, False, 0.95),
-    (256, 2, 128, 5, 200, False, 0.95),
-    (256, 2, 256, 16, 200, False, 0.95),
-    (256, 2, 1097, 4, 100, False, 0.95),
+    # width, hidden layers, batch, K, steps, norm, least ratio
+    (64, 2, 128, 1, 1000, None, 1 / 1.05),  # fit
+    (16, 2, 32, 16, 500, None, 6),
+    (32, 2, 64, 16, 500, None, 6),
+    (32, 2, 128, 16, 500, None, 6),
+    (64, 2, 128, 16, 500, None, 2.5),
+    (64, 2, 128, 16, 300, "batch", 0.95),
+    (64, 2, 128, 2, 300, None, 0.95),
+    (100, 6, 100, 5, 200, None, 0.95),
+    (128, 2, 128, 16, 200, None, 0.95),
+    (128, 2, 256, 16, 200, None, 0.95),
+    (256, 2, 128, 5, 200, None, 0.95),
+    (256, 2, 256, 16, 200, None, 0.95),
+    (256, 2, 1097, 4, 100, None, 0.95),
 ]
 
 
 def table(pairs):
     print("| what | hidden layers | batch | K | way | steps | loop / labkit | at least |")
     print("|---|---|---|---|---|---|---|---|")
-    for width, layers, batch, replicates, steps, batch_norm, least in LINES:
+    for width, layers, batch, replicates, steps, norm, least in LINES:
         sizes = [64, *[width] * layers, 10]
         at_once = train._all_at_once(train.Ensemble(sizes, range(replicates)), batch, "adam")
         what, way = ("fit", "") if replicates == 1 else ("Ensemble", "at once" if at_once else "in turn")
-        value = ratio(sizes, batch, replicates, steps, pairs, batch_norm)
-        network = f"{layers} of {width}" + (", batch norm" if batch_norm else "")
+        value = ratio(sizes, batch, replicates, steps, pairs, norm)
+        network = f"{layers} of {width}" + (f", {norm} norm" if norm else "")
         missed = "" if value >= least else " MISSED"
         print(
             f"| {what} | {network} | {batch} | {replicates} | {way} | {steps} | {value:.2f} | {least:.2f}{missed} |",

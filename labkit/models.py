@@ -1,6 +1,8 @@
 """The few architectures that several notebooks share, and the two settings in which models are drawn and measured."""
 
 import contextlib
+import itertools
+import math
 import random
 
 import numpy as np
@@ -8,6 +10,9 @@ import torch
 from torch import nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+# How the weights of a layer from fan_in to fan_out neurons are drawn; "default" is nn.Linear's own way.
+INITS = {"default": None, "xavier": nn.init.xavier_normal_, "he": nn.init.kaiming_normal_}
 
 
 @contextlib.contextmanager
@@ -49,41 +54,82 @@ def mode(model, training):
             module.training = was
 
 
-def mlp(sizes, *, seed, activation="relu", batch_norm=False, dtype=torch.float32):
-    """A multilayer perceptron: Linear, [BatchNorm1d], activation for each hidden layer, then a Linear to the outputs.
+class Residual(nn.Module):
+    """x + scale * branch(x), for a branch that keeps the shape (He et al. 2016). Built in notebook 02."""
+
+    def __init__(self, branch, scale=1.0):
+        super().__init__()
+        self.branch, self.scale = branch, scale
+
+    def forward(self, x):
+        return torch.add(x, self.branch(x), alpha=self.scale)
+
+
+def mlp(sizes, *, seed, activation="relu", norm=None, residual=False, init="default", dtype=torch.float32):
+    """A multilayer perceptron: Linear, [norm], activation for each hidden layer, then a Linear to the outputs.
 
     sizes       features, width of each hidden layer, outputs: [64, 100, 10] maps inputs [n, 64] to outputs [n, 10]
     seed        draws the parameters, on the CPU and in float32 whatever `dtype` is; global random state is kept
     activation  "relu", "tanh", "sigmoid", "gelu" or "identity"; or a list with one name for each hidden layer
+    norm        None, "batch" (BatchNorm1d) or "layer" (LayerNorm)
+    residual    Linear, then a block h + [norm], activation, Linear of h for each further hidden layer, then [norm],
+                activation and the last Linear (pre-activation: He et al. 2016). All hidden layers have the same
+                width. Without a norm each branch is divided by the square root of the number of blocks, so that
+                the sum does not grow with depth.
+    init        standard deviation of a layer's weights. "default": nn.Linear's own, sqrt(1 / (3 fan_in)), and such
+                biases; with biases 0: "xavier", sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio 2010), and "he",
+                sqrt(2 / fan_in) (He et al. 2015)
 
-    Returns an nn.Sequential. Raises ValueError for sizes or names that do not fit. Built in notebook 00.
+    Returns an nn.Sequential. Raises ValueError for sizes or names that do not fit. Built in notebooks 00 and 02.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes={list(sizes)}: give the numbers of features and of outputs at least, each at least 1.")
-    names = [activation] * (len(sizes) - 2) if isinstance(activation, str) else list(activation)
-    if len(names) != len(sizes) - 2 or not set(names) <= ACTIVATIONS.keys():
+    widths = sizes[1:-1]
+    names = [activation] * len(widths) if isinstance(activation, str) else list(activation)
+    if len(names) != len(widths) or not set(names) <= ACTIVATIONS.keys():
         raise ValueError(
             f"activation={activation!r}: choose from {', '.join(ACTIVATIONS)}: one for all, or one a hidden layer."
         )
-    layers, exact = [], {"device": "cpu", "dtype": torch.float32}
+    if norm is not None and norm not in NORMS:
+        raise ValueError(f"norm={norm!r}: choose from {', '.join(NORMS)}, or None.")
+    if init not in INITS:
+        raise ValueError(f"init={init!r}: choose from {', '.join(INITS)}.")
+    if residual and len(set(widths)) != 1:
+        raise ValueError(f"sizes={list(sizes)}: residual blocks need hidden layers of one width, at least one.")
+    exact = {"device": "cpu", "dtype": torch.float32}
+
+    def linear(fan_in, fan_out):
+        layer = nn.Linear(fan_in, fan_out, **exact)
+        if INITS[init]:
+            INITS[init](layer.weight)
+            nn.init.zeros_(layer.bias)
+        return layer
+
     with seeded(seed):
-        for fan_in, fan_out, name in zip(sizes, sizes[1:], [*names, None], strict=False):
-            layers.append(nn.Linear(fan_in, fan_out, **exact))
-            if name:
-                layers += [nn.BatchNorm1d(fan_out, **exact)] if batch_norm else []
-                layers.append(ACTIVATIONS[name]())
-    return nn.Sequential(*layers).to(dtype)
+        linears = [linear(*pair) for pair in itertools.pairwise(sizes)]
+        acts = [
+            [*([NORMS[norm](width, **exact)] if norm else []), ACTIVATIONS[name]()]
+            for width, name in zip(widths, names, strict=True)
+        ]
+    if residual:
+        scale = 1.0 if norm else 1 / math.sqrt(max(1, len(widths) - 1))
+        blocks = zip(acts[:-1], linears[1:-1], strict=True)
+        layers = [linears[0], *(Residual(nn.Sequential(*act, layer), scale) for act, layer in blocks), *acts[-1]]
+    else:
+        layers = [layer for layer, act in zip(linears, acts, strict=False) for layer in (layer, *act)]
+    return nn.Sequential(*layers, linears[-1]).to(dtype)
 
 
 def hidden(model, inputs):
     """The representation in each hidden layer of an `mlp`: a list of tensors [n, width], each after its activation.
 
-    Measured in evaluation mode, without gradients; the model is left as it was. Built in notebook 01.
+    Of a residual network: the sum after each block, and last what the last activation makes of it. Measured in
+    evaluation mode, without gradients; the model is left as it was. Built in notebook 01.
     """
     representations = []
     with mode(model, training=False), torch.no_grad():
         for layer in model:
             inputs = layer(inputs)
-            if isinstance(layer, tuple(ACTIVATIONS.values())):
+            if isinstance(layer, (Residual, *ACTIVATIONS.values())):
                 representations.append(inputs)
     return representations

@@ -108,6 +108,7 @@ def fit(
     steps           number of updates
     batch_size      each epoch cuts a new random order of the examples into batches; what is left over at its end is
                     not used, and a batch size of n or more takes all n examples in each step
+    learning_rate   a number; for an Ensemble also a list with one for each replicate: a grid of them at once
     seed            draws the batches (on the CPU, so that they are the same everywhere) and dropout's masks; an
                     Ensemble has seeds of its own
     optimizer       "sgd", "adam", "adamw", or a function from parameters to a torch.optim.Optimizer, which then sets
@@ -133,6 +134,7 @@ def fit(
         if outside := [step for step in watched if step not in range(steps + 1)]:
             raise ValueError(f"callback_steps holds {outside[0]}: give whole numbers from 0 to steps={steps}.")
     ensemble = isinstance(model, Ensemble)
+    rates = _rates(learning_rate, len(model) if ensemble else 0, optimizer)
     examples = _examples(examples, "train", len(model) if ensemble else 0)
     inputs, targets = _tensors(model.to(_device(device)), examples)
     stacked, seeds, size = bool(examples.parts), model.seeds if ensemble else [seed], min(batch_size, len(examples))
@@ -149,26 +151,29 @@ def fit(
         data = zip(inputs, targets, strict=True) if stacked else [(inputs, targets)] * len(nets)
         streams = [_batches(len(examples), size, each, inputs.device) for each in seeds]
         jobs = [(each, *tensors, stream, loss) for each, tensors, stream in zip(nets, data, streams, strict=True)]
-    optimizers = [_optimizer(optimizer, job[0], learning_rate, weight_decay, momentum) for job in jobs]
+    of_jobs = rates if len(jobs) == len(rates) else [max(rates)]
+    shares = None if len(set(rates)) == 1 or len(jobs) > 1 else np.array(rates) / max(rates)
+    own = [_optimizer(optimizer, job[0], rate, weight_decay, momentum) for job, rate in zip(jobs, of_jobs, strict=True)]
     factor = SCHEDULES.get(schedule, schedule)
-    steppers = [_stepper(*job, own, factor, steps) for job, own in zip(jobs, optimizers, strict=True)]
+    steppers = [_stepper(*job, each, factor, steps, shares) for job, each in zip(jobs, own, strict=True)]
 
-    group = optimizers[0].param_groups[0]
+    group = own[0].param_groups[0]
+    rates = [group["lr"]] * len(seeds) if callable(optimizer) else rates
+    kept = {key: value for key, value in group.items() if key not in ("params", "lr")}
     settings = {
         "experiment": experiment,
         "objective": _name(loss),
-        "optimizer": type(optimizers[0]).__name__.lower(),
-        "learning_rate": group["lr"],
+        "optimizer": type(own[0]).__name__.lower(),
         "weight_decay": group.get("weight_decay", 0.0),
         "batch_size": size,
         "steps_planned": steps,
-        "config": {"schedule": _name(schedule)} | {key: value for key, value in group.items() if key != "params"},
+        "config": {"schedule": _name(schedule)} | kept,
     }
     with seeded(seeds[0]), mode(model, training=True):
-        run_ids = _record_start(settings, net, examples, seeds)
+        run_ids = _record_start(settings, net, examples, seeds, rates)
         vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
         watch = (callback, watched) if callback else (None, ())
-        curve, seconds, problem = _loop(model, steppers, steps, group, *watch, experiment)
+        curve, seconds, problem = _loop(model, steppers, steps, rates, *watch, experiment)
     curve = curve.reshape(-1, len(seeds))
     _record_end(run_ids, curve, seconds, problem, *_flops(net, *batch, loss), inputs.device)
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
@@ -183,6 +188,20 @@ def fit(
             problem.history = history
         raise problem
     return history
+
+
+def _rates(learning_rate, replicates, optimizer):
+    """The learning rate of each replicate, as a list. `replicates` is 0 for one model."""
+    if isinstance(learning_rate, (int, float)):
+        return [learning_rate] * max(1, replicates)
+    if callable(optimizer):
+        raise ValueError("Where optimizer is a function, set the learning rate inside it.")
+    rates = [float(rate) for rate in learning_rate]
+    if len(rates) != replicates or min(rates) <= 0:
+        raise ValueError(
+            f"learning_rate={rates}: give one number, or for an Ensemble of K a list of K numbers greater than 0."
+        )
+    return rates
 
 
 def _examples(data, role, replicates):
@@ -269,9 +288,18 @@ def _optimizer(choice, net, learning_rate, weight_decay, momentum):
     return OPTIMIZERS[choice](net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused, **options)
 
 
-def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps):
-    """A function that makes update `done` + 1 and returns the loss before it: a number, or [K] for K replicates."""
+def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps, shares):
+    """A function that makes update `done` + 1 and returns the loss before it: a number, or [K] for K replicates.
+
+    `shares` is None, or [K]: the share of the optimizer's learning rate that is replicate k's own. Every optimizer's
+    update is proportional to its learning rate, so the replicate goes that share of the way.
+    """
     rates = [group["lr"] for group in optimizer.param_groups]
+    partial = (
+        []
+        if shares is None
+        else [(p, torch.tensor(shares).to(p).view(-1, *[1] * (p.ndim - 1))) for p in net.parameters()]
+    )
 
     def step(done):
         if factor is not SCHEDULES["constant"]:
@@ -281,7 +309,10 @@ def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps):
         value = loss(net(_rows(inputs, batch)), _rows(targets, batch))
         optimizer.zero_grad()
         value.backward(torch.ones_like(value))  # the sum over replicates: each gets its own gradient
+        before = [parameter.detach().clone() for parameter, _ in partial]
         optimizer.step()
+        for (parameter, share), old in zip(partial, before, strict=True):
+            parameter.data = old.lerp_(parameter.data, share)
         return value.detach()
 
     return step
@@ -308,7 +339,7 @@ def _of_each(loss):
     return lambda outputs, targets: torch.stack([loss(*one) for one in zip(outputs, targets, strict=True)])
 
 
-def _loop(model, steppers, steps, group, callback, watched, title):
+def _loop(model, steppers, steps, rates, callback, watched, title):
     """Take the steps. Returns the losses [steps done, K], the seconds taken, and what ended it early, or None."""
     curve, fresh, done, paused, problem = [], [[] for _ in steppers], 0, 0.0, None
     at_a_time = 1 if len(steppers) == 1 else TURN
@@ -327,7 +358,7 @@ def _loop(model, steppers, steps, group, callback, watched, title):
             while True:
                 if done and (done % LOOK_EVERY == 0 or done == steps or done in watched):
                     look()
-                    _check_finite(curve, group["lr"], steps)
+                    _check_finite(curve, rates, steps)
                     bar.set_postfix(loss=f"{curve[-1][-1].mean():.3g}", refresh=False)
                 if done in watched:
                     began = time.perf_counter()
@@ -351,12 +382,13 @@ def _loop(model, steppers, steps, group, callback, watched, title):
     return np.concatenate(curve) if curve else np.empty(0), seconds, problem
 
 
-def _check_finite(curve, rate, steps):
+def _check_finite(curve, rates, steps):
     """Raise TrainingDiverged where the latest losses [steps, K] hold NaN or infinity."""
     if np.isfinite(curve[-1]).all():
         return
     row, *_ = np.flatnonzero(~np.isfinite(curve[-1]).all(1))
     bad = np.flatnonzero(~np.isfinite(curve[-1][row]))
+    rate = rates[bad[0]]
     of = f" of replicate {', '.join(map(str, bad))}" if curve[-1].shape[1] > 1 else ""
     raise TrainingDiverged(
         f"The loss{of} became {curve[-1][row, bad[0]]} at step {sum(map(len, curve[:-1])) + row + 1} of {steps} with "
@@ -364,12 +396,13 @@ def _check_finite(curve, rate, steps):
     )
 
 
-def _record_start(settings, net, examples, seeds):
+def _record_start(settings, net, examples, seeds, rates):
     """Write a row in training_run for each seed, with what it rests on; return their ids."""
     ledger = Ledger()
     row = {"session_id": ledger.session(), "architecture_id": ledger.architecture(_describe(net)), **settings}
-    splits = zip(seeds, _split_ids(ledger, examples, len(seeds)), strict=True)
-    rows = [{**row, "seed": seed, "split_id": split, "replicate": k} for k, (seed, split) in enumerate(splits)]
+    each = zip(seeds, rates, _split_ids(ledger, examples, len(seeds)), strict=True)
+    names = ("seed", "learning_rate", "split_id")
+    rows = [row | dict(zip(names, values, strict=True)) | {"replicate": k} for k, values in enumerate(each)]
     return ledger.record("training_run", rows)
 
 
@@ -383,15 +416,19 @@ def _split_ids(ledger, examples, replicates):
 
 
 def _is_mlp(net):
-    kinds = (nn.Linear, nn.BatchNorm1d, *models.ACTIVATIONS.values())
+    kinds = (nn.Linear, models.Residual, *models.NORMS.values(), *models.ACTIVATIONS.values())
     return isinstance(net, nn.Sequential) and all(isinstance(layer, kinds) for layer in net)
+
+
+def _linears(net):
+    return [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
 
 
 def _describe(net):
     """The ledger's row for an architecture: sizes and layers of an `mlp`, PyTorch's description of anything else."""
     name, config = type(net).__name__, {"modules": str(net)}
     if _is_mlp(net):
-        linear = [layer for layer in net if isinstance(layer, nn.Linear)]
+        linear = _linears(net)
         sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
         name, config = (
             f"MLP {'-'.join(map(str, sizes))}",
@@ -442,7 +479,7 @@ def _name(what):
 def _flops(net, inputs, targets, loss):
     """FLOPs of one step, forward and backward, and how they were counted; None for a model that resists counting."""
     if _is_mlp(net) and all(parameter.requires_grad for parameter in net.parameters()):
-        weights = [layer.weight.numel() for layer in net if isinstance(layer, nn.Linear)]
+        weights = [layer.weight.numel() for layer in _linears(net)]
         flops = len(inputs) * (6 * sum(weights) - 2 * weights[0])  # the gradient at the inputs is not computed
         return flops, "6 a weight and example, 4 in the first layer: matrix products, forward and backward"
     try:
@@ -485,29 +522,49 @@ class _BatchNorm(nn.Module):
         return F.batch_norm(outputs, *channels, self.training, self.momentum, self.eps).view_as(inputs)
 
 
+class _LayerNorm(nn.Module):
+    """The same LayerNorm of K replicates, on [K, width, n]: each example by its own mean and variance."""
+
+    def __init__(self, layers):
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+        self.eps = layers[0].eps
+
+    def forward(self, inputs):
+        normal = F.layer_norm(inputs.mT, inputs.shape[1:2], eps=self.eps).mT
+        return torch.addcmul(self.bias.unsqueeze(2), normal, self.weight.unsqueeze(2))
+
+
+def _batched(layers):
+    """One module that does for K replicates what each of these K modules, all of one kind, does for its own."""
+    if isinstance(layers[0], models.Residual):
+        branches = zip(*(layer.branch for layer in layers), strict=True)
+        return models.Residual(nn.Sequential(*map(_batched, branches)), layers[0].scale)
+    kinds = {nn.Linear: _Linear, nn.BatchNorm1d: _BatchNorm, nn.LayerNorm: _LayerNorm}
+    return kinds[type(layers[0])](layers) if type(layers[0]) in kinds else layers[0]
+
+
 class Ensemble(nn.Module):
     """K replicates of an `mlp`, trained at once; each gets what it would get alone from `mlp` and `fit` with its seed.
 
-    sizes, activation, batch_norm, dtype  as in `mlp`
-    seeds                                 one for each replicate: draws its parameters and its batches
+    sizes, options  as in `mlp`: activation, norm, residual, init, dtype
+    seeds           one for each replicate: draws its parameters and its batches
 
     ensemble(inputs) maps [n, features] or [K, n, features] to outputs [K, n, outputs]. ensemble[k] is a copy of
     replicate k as an nn.Sequential, len(ensemble) is K, and `run_ids` are the replicates' runs in the ledger.
     Small networks gain most: a step then costs more in calls than in sums. Built in notebook 01.
     """
 
-    def __init__(self, sizes, seeds, activation="relu", batch_norm=False, dtype=torch.float32):
+    def __init__(self, sizes, seeds, **options):
         super().__init__()
         self.sizes, self.seeds = list(sizes), [int(seed) for seed in seeds]
         if not self.seeds:
             raise ValueError("An Ensemble needs at least one seed: one for each replicate.")
-        self.options = {"activation": activation, "batch_norm": batch_norm, "dtype": dtype}
+        self.options = options
         self.run_ids = [None] * len(self.seeds)
-        batched = {nn.Linear: _Linear, nn.BatchNorm1d: _BatchNorm}
         replicates = zip(*(mlp(self.sizes, seed=seed, **self.options) for seed in self.seeds), strict=True)
-        self.layers = nn.Sequential(
-            *(batched[type(same[0])](same) if type(same[0]) in batched else same[0] for same in replicates)
-        )
+        self.layers = nn.Sequential(*map(_batched, replicates))
 
     def __len__(self):
         return len(self.seeds)

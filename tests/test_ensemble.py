@@ -63,10 +63,13 @@ CASES = {
     "adamw, cosine": (SHARED, {}, {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine"}),
     "sgd, batch norm": (
         SHARED,
-        {"batch_norm": True},
+        {"norm": "batch"},
         {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 5e-3, "schedule": lambda s, n: 0.1 ** (s >= 0.6 * n)},
     ),
-    "own data, batch norm, tanh": (OWN, {"batch_norm": True, "activation": "tanh"}, {}),
+    "own data, batch norm, tanh": (OWN, {"norm": "batch", "activation": "tanh"}, {}),
+    "layer norm, he": (OWN, {"norm": "layer", "init": "he"}, {}),
+    "residual, xavier, sgd": (SHARED, {"residual": True, "init": "xavier"}, {"optimizer": "sgd", "momentum": 0.9}),
+    "residual, batch norm": (OWN, {"residual": True, "norm": "batch"}, {"optimizer": "sgd", "momentum": 0.9}),
     "mse": (autoencoding(SHARED), {"activation": ["relu", "identity"]}, {"loss": F.mse_loss}),
     "mse, own data": (autoencoding(OWN), {}, {"loss": F.mse_loss, "optimizer": "sgd"}),
     "full batch": (OWN, {}, {"batch_size": 1000}),
@@ -78,7 +81,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_weights_after_50_steps_are_those_of_each_alone(case, way):
     examples, network, settings = CASES[case]
-    sizes = [6, 8, 5, 6 if settings.get("loss") is F.mse_loss else 3]
+    sizes = [6, 8, 8 if network.get("residual") else 5, 6 if settings.get("loss") is F.mse_loss else 3]
     settings = {"steps": 50, "batch_size": 20, "learning_rate": 0.01, **settings}
     ensemble = train.Ensemble(sizes, SEEDS, dtype=torch.float64, **network)
     start = [copy.state_dict() for copy in ensemble]
@@ -92,7 +95,49 @@ def test_weights_after_50_steps_are_those_of_each_alone(case, way):
             torch.testing.assert_close(state[name], expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("network", [{}, {"batch_norm": True}])
+RATES = [0.002, 0.05, 0.01]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam", "weight_decay": 0.01},
+        {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine"},
+        {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01},
+    ],
+)
+def test_each_replicate_may_have_its_own_learning_rate(settings, way):
+    settings |= {"steps": 40, "batch_size": 20}
+    ensemble = train.Ensemble([6, 8, 5, 3], SEEDS, dtype=torch.float64, norm="layer")
+    ensemble.fit(SHARED, learning_rate=RATES, **settings)
+    for k, (seed, rate) in enumerate(zip(SEEDS, RATES, strict=True)):
+        model = models.mlp([6, 8, 5, 3], seed=seed, dtype=torch.float64, norm="layer")
+        train.fit(model, SHARED, seed=seed, learning_rate=rate, **settings)
+        for name, expected in model.state_dict().items():
+            torch.testing.assert_close(ensemble[k].state_dict()[name], expected, rtol=0, atol=1e-9)
+    recorded = Ledger().query("SELECT learning_rate, config FROM training_run WHERE seed IS NOT NULL ORDER BY id")
+    assert recorded.learning_rate.tolist() == RATES * 2
+    assert not recorded.config.str.contains('"lr"').any()
+
+
+def test_learning_rates_that_do_not_fit_are_refused():
+    ensemble = train.Ensemble([6, 8, 3], SEEDS)
+    for rates in ([0.1, 0.1], [0.1, 0.1, 0.0]):
+        with pytest.raises(ValueError, match="for an Ensemble of K a list of K numbers greater than 0"):
+            ensemble.fit(SHARED, steps=2, learning_rate=rates)
+    with pytest.raises(ValueError, match="give one number"):
+        train.fit(models.mlp([6, 8, 3], seed=0), SHARED, steps=2, learning_rate=[0.1])
+    with pytest.raises(ValueError, match="set the learning rate inside it"):
+        ensemble.fit(SHARED, steps=2, learning_rate=RATES, optimizer=clipping_sgd)
+
+
+def test_divergence_names_the_learning_rate_of_the_replicate_that_diverged(way):
+    ensemble = train.Ensemble([6, 8, 3], SEEDS)
+    with pytest.raises(train.TrainingDiverged, match=r"of replicate 1 .* with learning rate 1e\+30"):
+        ensemble.fit(SHARED, steps=200, optimizer="sgd", learning_rate=[0.01, 1e30, 0.01])
+
+
+@pytest.mark.parametrize("network", [{}, {"norm": "batch"}])
 def test_float32_losses_are_those_of_each_alone(network, way):
     digits = data.digits().split(0).train
     history = train.Ensemble([64, 32, 10], SEEDS, **network).fit(digits, steps=50)
@@ -100,7 +145,7 @@ def test_float32_losses_are_those_of_each_alone(network, way):
         np.testing.assert_allclose(history.loss[:, k], loss, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("network", [{}, {"batch_norm": True, "activation": "gelu"}])
+@pytest.mark.parametrize("network", [{}, {"norm": "batch", "activation": "gelu"}])
 def test_outputs_and_hidden_layers_are_the_replicates(network):
     ensemble = train.Ensemble([6, 8, 5, 3], SEEDS, dtype=torch.float64, **network)
     for k, seed in enumerate(SEEDS):
@@ -235,7 +280,7 @@ def test_the_architecture_is_that_of_the_model_alone():
 
 
 def test_evaluate_gives_one_value_a_replicate():
-    ensemble = train.Ensemble([6, 8, 3], SEEDS, batch_norm=True)
+    ensemble = train.Ensemble([6, 8, 3], SEEDS, norm="batch")
     ensemble.fit(OWN, steps=20)
     for examples in (SHARED, OWN):
         values = train.evaluate(ensemble, examples)

@@ -206,7 +206,7 @@ def test_callback_by_default_comes_at_every_step():
 
 
 def test_modes_are_restored_module_by_module():
-    model = models.mlp([6, 8, 3], seed=0, batch_norm=True)
+    model = models.mlp([6, 8, 3], seed=0, norm="batch")
     model.train()
     model[1].eval()
     before = [module.training for module in model.modules()]
@@ -383,9 +383,11 @@ def test_a_real_sigint(tmp_path):
     script = tmp_path / "long_run.py"
     script.write_text(
         textwrap.dedent("""
+        import signal
         import torch
         from labkit import data, models, train
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
         inputs, targets = torch.randn(100, 6), torch.randint(3, (100,))
         announce = lambda step, model: print("running", flush=True)
         for model in (models.mlp([6, 8, 3], seed=0), train.Ensemble([6, 8, 3], [0, 1])):
@@ -511,7 +513,7 @@ def test_flops_by_formula_and_by_counter_agree():
         def forward(self, inputs):
             return self.inside(inputs)
 
-    model = models.mlp([6, 8, 5, 3], seed=0, batch_norm=True)
+    model = models.mlp([6, 8, 5, 3], seed=0, norm="batch")
     ways = [train._flops(net, *toy(), F.cross_entropy) for net in (model, Wrapped(model))]
     assert ways[0][0] == ways[1][0] == 100 * (6 * (48 + 40 + 15) - 2 * 48)
     assert "flop_counter" in ways[1][1]
@@ -527,7 +529,7 @@ def test_history_as_a_table():
 
 
 def test_evaluate_measures_and_records():
-    model = models.mlp([64, 16, 10], seed=0, batch_norm=True)
+    model = models.mlp([64, 16, 10], seed=0, norm="batch")
     train.fit(model, DIGITS.train, steps=40)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     groups = ["even" if target % 2 == 0 else "odd" for target in DIGITS.test.targets.tolist()]
@@ -566,11 +568,11 @@ def test_evaluate_an_untrained_model_and_bad_input():
 
 
 def test_checkpoint_round_trip(tmp_path):
-    model = models.mlp([6, 8, 3], seed=0, batch_norm=True)
+    model = models.mlp([6, 8, 3], seed=0, norm="batch")
     train.fit(model, toy(), steps=5)
     path = train.save_checkpoint(model)
     assert path.parent == tmp_path / "outputs" / "checkpoints"
-    loaded = models.mlp([6, 8, 3], seed=1, batch_norm=True)
+    loaded = models.mlp([6, 8, 3], seed=1, norm="batch")
     assert train.load_checkpoint(loaded, path) is loaded
     assert_same_weights(loaded, model)
     row = Ledger().query("SELECT * FROM checkpoint").iloc[0]
@@ -635,7 +637,7 @@ def test_mlp_is_drawn_by_its_seed_alone():
 
 
 def test_mlp_layers_and_hidden():
-    model = models.mlp([6, 8, 2, 3], seed=0, activation=["relu", "identity"], batch_norm=True)
+    model = models.mlp([6, 8, 2, 3], seed=0, activation=["relu", "identity"], norm="batch")
     kinds = [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Linear, nn.BatchNorm1d, nn.Identity, nn.Linear]
     assert [type(layer) for layer in model] == kinds
     first, second = models.hidden(model, INPUTS)

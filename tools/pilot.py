@@ -51,6 +51,7 @@ def failure_rate(distance, n):
     """How often a one-sided 95 % t bound from n values misses a threshold `distance` standard deviations away."""
     if not np.isfinite(distance):
         return 0.0 if distance > 0 else 1.0
+    distance = min(distance, 15)  # scipy has NaN far out, where the rate is below 1e-100
     return float(stats.nct.cdf(stats.t.ppf(0.95, n - 1), n - 1, distance * np.sqrt(n)))
 
 

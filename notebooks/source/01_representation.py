@@ -648,9 +648,9 @@ MOMENTS = [0, 25, 50, 100, 200, 400, 700, COLLAPSE_STEPS]
 sgd = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1, "weight_decay": 1e-3, "schedule": "cosine"}
 
 
-def collapse(batch_norm):
+def collapse(norm):
     """Train on digits; returns networks, a table of the signs over time, and snapshots of the first network's layers."""
-    networks = Ensemble([64, 128, 128, 128, 10], SEEDS, batch_norm=batch_norm)
+    networks = Ensemble([64, 128, 128, 128, 10], SEEDS, norm=norm)
     rows, snapshots = [], []
 
     def look(step, networks):
@@ -661,15 +661,15 @@ def collapse(batch_norm):
             rows.append({"update": step, "replicate": k, "errors": errors, **signs})
         snapshots.append([layer[0, :200].cpu().clone() for layer in layers])
 
-    inputs, name = train.inputs.to(DEVICE), "collapse, batch norm" if batch_norm else "collapse, no batch norm"
+    inputs, name = train.inputs.to(DEVICE), "collapse, batch norm" if norm else "collapse, no batch norm"
     networks.fit(
         train, steps=COLLAPSE_STEPS, batch_size=128, callback=look, callback_steps=MOMENTS, experiment=name, **sgd
     )
     return networks, pd.DataFrame(rows), snapshots
 
 
-with_norm, signs_with, snapshots_with = collapse(batch_norm=True)
-without_norm, signs_without, snapshots_without = collapse(batch_norm=False)
+with_norm, signs_with, snapshots_with = collapse("batch")
+without_norm, signs_without, snapshots_without = collapse(None)
 
 # %%
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
