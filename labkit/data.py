@@ -1,4 +1,5 @@
-"""Datasets with a fingerprint, a datasheet and a record of every change: scikit-learn's digits and our own MNIST-1D.
+"""Datasets with a fingerprint, a datasheet and a record of every change: scikit-learn's digits, our own MNIST-1D, and
+repeated random sequences.
 
 Nothing is downloaded. `Dataset` is a whole data set, `Examples` the part of it that a model meets, and `Split` its
 training, validation and test part together.
@@ -56,7 +57,7 @@ class Examples:
     """Inputs with their targets, and where they come from: what `train.fit` and `train.evaluate` take.
 
     inputs     tensor [n, ...]; with a replicate axis (see `stack`) [K, n, ...]
-    targets    tensor [n] of class numbers (int64), or any float tensor [n, ...] for regression
+    targets    tensor [n] of class numbers (int64), [n, T] for sequences, or any float tensor [n, ...] for regression
     factors    name -> tensor [n]: what else is known of each example, such as MNIST-1D's shift
     dataset    the `Dataset` they are from, or None
     role       "train", "validation", "test" or "all"
@@ -159,8 +160,8 @@ class Split:
 class Dataset:
     """A whole data set in file order.
 
-    inputs      float32 tensor [n, ...]
-    targets     int64 tensor [n], class numbers from 0 to n_classes - 1
+    inputs      float32 tensor [n, ...]; of sequences int64 tokens [n, T]
+    targets     int64 tensor [n], class numbers from 0 to n_classes - 1; of sequences [n, T]
     factors     name -> tensor [n] of what else is known of each example; {} if nothing
     source      where it comes from; licence: its terms; datasheet: its page, relative to the project's root
     """
@@ -334,3 +335,36 @@ def gaussian(n, dimension, *, ambient=64, seed=0):
     generator = _generator(seed)
     axes, _ = np.linalg.qr(generator.standard_normal((ambient, dimension)))
     return torch.tensor(generator.standard_normal((n, dimension)) @ axes.T, dtype=torch.float32)
+
+
+def repeats(n, seed=0, *, vocabulary=32, length=32, periods=(6, 16)):
+    """Sequences that repeat themselves: inputs [n, length] tokens, targets [n, length] the token that comes next.
+
+    Each sequence draws a period P evenly from `periods` (lowest, highest) and P different tokens in random order, and
+    repeats them to the end. So from position P on (counted from 0) the current token has occurred before, and what
+    followed it then is the target; before that the target cannot be known. The factor `period` holds P.
+
+    Source: after the repeated random sequences of Elhage et al. 2021 and Olsson et al. 2022. Built in notebook 03.
+    Raises ValueError for sizes that do not fit.
+    """
+    low, high = periods
+    if min(n, length) < 1 or not 1 <= low <= high <= min(vocabulary, length):
+        raise ValueError(
+            f"repeats(n={n}, vocabulary={vocabulary}, length={length}, periods=({low}, {high})): periods must lie "
+            "between 1 and both vocabulary and length, and there must be at least one sequence."
+        )
+    generator = _generator(seed)
+    period = generator.integers(low, high, n, endpoint=True)
+    order = generator.permuted(np.tile(np.arange(vocabulary), (n, 1)), axis=1)
+    tokens = torch.from_numpy(np.take_along_axis(order, np.arange(length + 1) % period[:, None], axis=1))
+    sizes = f"n={n}, seed={seed}, vocabulary={vocabulary}, length={length}, periods=({low}, {high})"
+    return Dataset(
+        name="repeats",
+        inputs=tokens[:, :-1].clone(),
+        targets=tokens[:, 1:].clone(),
+        factors={"period": torch.from_numpy(period)},
+        n_classes=vocabulary,
+        source=f"labkit.data.repeats({sizes})",
+        licence="MIT",
+        datasheet="data/repeats.md",
+    )

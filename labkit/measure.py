@@ -281,3 +281,32 @@ def knn_accuracy(train_features, train_targets, test_features, test_targets, *, 
     test_labels = _targets(test_targets, test, "test_targets").cpu().numpy()
     classifier = KNeighborsClassifier(n_neighbors=k).fit(train.cpu().numpy(), train_labels)
     return float((classifier.predict(test.cpu().numpy()) == test_labels).mean())
+
+
+def prefix_matching(weights, tokens):
+    """Share of the attention that goes to the tokens after earlier occurrences of the current one; 1 at most.
+
+    At position t, count the attention to every position j <= t whose predecessor j - 1 < t holds the token of t: all
+    earlier occurrences, not only the latest. Mean over the positions that have one. An induction head scores high, but
+    so may a head that looks at a fixed distance, where the data repeat at a fixed distance.
+
+    weights [n, T, T] of one head or [n, heads, T, T], rows sum to 1; tokens [n, T]. Returns a float or array [heads].
+    Raises ValueError for NaN, shapes that do not fit, and sequences in which no token occurs twice.
+    Source: Olsson et al. 2022 (prefix matching score). Built in notebook 03.
+    """
+    weights = _features(weights, "weights", dims=(3, 4))
+    tokens = _tensor(tokens).to(weights.device)
+    n, length = len(weights), weights.shape[-1]
+    if tokens.shape != (n, length) or weights.shape[-2] != length:
+        raise ValueError(
+            f"weights {list(weights.shape)} do not fit tokens {list(tokens.shape)}: [.., T, T] and [n, T]."
+        )
+    matches = torch.zeros(n, length, length, dtype=torch.bool, device=weights.device)
+    matches[:, :, 1:] = tokens.unsqueeze(2) == tokens[:, :-1].unsqueeze(1)
+    matches = matches.tril()
+    seen = matches.any(-1)
+    if not seen.any():
+        raise ValueError("No token occurs twice in any sequence: there is no earlier occurrence to look for.")
+    heads = weights if weights.ndim == 4 else weights.unsqueeze(1)
+    scores = ((heads * matches.unsqueeze(1)).sum(-1) * seen.unsqueeze(1)).sum((0, 2)) / seen.sum()
+    return _result(scores if weights.ndim == 4 else scores.squeeze(0))

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
-NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}  # of an `mlp`
+STREAM_NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm, "none": nn.Identity}  # of a `Transformer`
+POSITIONS = ("learned", "sinusoidal", "relative", "none")
 # How the weights of a layer from fan_in to fan_out neurons are drawn; "default" is nn.Linear's own way.
 INITS = {"default": None, "xavier": nn.init.xavier_normal_, "he": nn.init.kaiming_normal_}
 
@@ -133,3 +135,175 @@ def hidden(model, inputs):
             if isinstance(layer, (Residual, *ACTIVATIONS.values())):
                 representations.append(inputs)
     return representations
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product self-attention: from [n, T, width] to [n, T, width].
+
+    width     a multiple of `heads`; each head has width / heads of the queries, keys and values
+    causal    a position sees itself and what is before it, nothing after it
+    relative  0, or the greatest T: a learned number for each head and distance is then added to the scores (0 at first)
+
+    Built in notebook 03. Source: Vaswani et al. 2017, section 3.2; the relative bias as in Raffel et al. 2020 (T5),
+    with a bucket for each distance.
+    """
+
+    def __init__(self, width, heads, *, causal=False, relative=0):
+        super().__init__()
+        if min(width, heads) < 1 or width % heads:
+            raise ValueError(f"width={width} must be a multiple of heads={heads}, both at least 1.")
+        self.heads, self.causal, self.relative = heads, causal, relative
+        self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        if relative:
+            self.distance_bias = nn.Parameter(torch.zeros(heads, 2 * relative - 1))
+
+    def _parts(self, x):
+        """Queries, keys and values of each head, each [n, heads, T, width / heads]."""
+        parts = self.query_key_value(x).chunk(3, dim=-1)
+        return [part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in parts]
+
+    def _weights(self, q, k):
+        scores = q @ k.mT / q.shape[-1] ** 0.5
+        at = torch.arange(q.shape[-2], device=q.device)
+        if self.relative:
+            scores = scores + self.distance_bias[:, at.unsqueeze(1) - at + self.relative - 1]
+        if self.causal:
+            scores = scores.masked_fill(at > at.unsqueeze(1), -torch.inf)
+        return scores.softmax(-1)
+
+    def weights(self, x):
+        """How much each position (row) takes from each (column): [n, heads, T, T], rows sum to 1."""
+        q, k, _ = self._parts(x)
+        return self._weights(q, k)
+
+    def forward(self, x):
+        q, k, v = self._parts(x)
+        return self.out((self._weights(q, k) @ v).transpose(-3, -2).flatten(-2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: attention, then feed-forward, each added to the residual stream [n, T, width].
+
+    attention     an `Attention`
+    width         of the residual stream
+    feed_forward  neurons of the feed-forward layer; 0 leaves it out (attention-only)
+    norm          "layer", "rms" or "none", before each of the two
+    activation    of the feed-forward layer, as in `mlp`
+
+    Built in notebook 03. The same as `nn.TransformerEncoderLayer(norm_first=True)`. Source: Xiong et al. 2020.
+    """
+
+    def __init__(self, attention, width, *, feed_forward=0, norm="layer", activation="gelu"):
+        super().__init__()
+        self.norm_1, self.attention = STREAM_NORMS[norm](width), attention
+        self.norm_2, self.feed_forward = None, None
+        if feed_forward:
+            layers = nn.Linear(width, feed_forward), ACTIVATIONS[activation](), nn.Linear(feed_forward, width)
+            self.norm_2, self.feed_forward = STREAM_NORMS[norm](width), nn.Sequential(*layers)
+
+    def forward(self, x):
+        x = x + self.attention(self.norm_1(x))
+        return x if self.feed_forward is None else x + self.feed_forward(self.norm_2(x))
+
+
+def sinusoidal(length, width):
+    """Positions as waves, [length, width]: column 2i is the sine of t / 10000^(2i/width), column 2i + 1 the cosine.
+
+    Built in notebook 03. Source: Vaswani et al. 2017, section 3.5.
+    """
+    angle = torch.arange(length).unsqueeze(1) / 10_000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+
+
+class Transformer(nn.Module):
+    """A small transformer: tokens [n, T], whole numbers below `vocabulary`, to outputs [n, T, outputs].
+
+    vocabulary    number of different tokens
+    seed          draws the parameters, on the CPU; global random state is kept
+    length        the greatest T
+    width         of the residual stream: token embedding (plus position), to which every block adds
+    layers        number of blocks; heads in each of them
+    outputs       at each position; by default `vocabulary`, the logits of the next token
+    causal        True for language models: no position sees a later one
+    positions     "learned" or "sinusoidal" (added to the embedding), "relative" (a bias on the scores), or "none"
+    feed_forward  neurons of each feed-forward layer; 0 for an attention-only transformer
+    norm          "layer", "rms" or "none", before each part and before the outputs
+    activation    of the feed-forward layers, as in `mlp`
+
+    Raises ValueError for sizes and names that do not fit, and for tokens [n, T] with T above `length`.
+    Built in notebook 03. Source: Vaswani et al. 2017; attention-only: Elhage et al. 2021.
+    """
+
+    def __init__(
+        self,
+        vocabulary,
+        *,
+        seed,
+        length=32,
+        width=32,
+        layers=2,
+        heads=1,
+        outputs=None,
+        causal=True,
+        positions="learned",
+        feed_forward=0,
+        norm="layer",
+        activation="gelu",
+    ):
+        super().__init__()
+        outputs = vocabulary if outputs is None else outputs
+        if min(vocabulary, length, width, layers, heads, outputs) < 1 or feed_forward < 0 or width % heads:
+            raise ValueError(
+                f"vocabulary={vocabulary}, length={length}, width={width}, layers={layers}, heads={heads}, "
+                f"outputs={outputs}, feed_forward={feed_forward}: all are at least 1, but feed_forward 0, and width is "
+                "a multiple of heads."
+            )
+        names = {
+            "positions": (positions, POSITIONS),
+            "norm": (norm, STREAM_NORMS),
+            "activation": (activation, ACTIVATIONS),
+        }
+        for name, (choice, known) in names.items():
+            if choice not in known:
+                raise ValueError(f"{name}={choice!r} is unknown: choose from {', '.join(known)}.")
+        self.length, self.positions, self.causal = length, positions, causal
+        relative = length if positions == "relative" else 0
+        options = {"feed_forward": feed_forward, "norm": norm, "activation": activation}
+        with seeded(seed):
+            self.embedding = nn.Embedding(vocabulary, width)
+            if positions == "learned":
+                self.position = nn.Parameter(torch.randn(length, width))
+            elif positions == "sinusoidal":
+                self.register_buffer("position", sinusoidal(length, width))
+            self.blocks = nn.Sequential(
+                *(
+                    Block(Attention(width, heads, causal=causal, relative=relative), width, **options)
+                    for _ in range(layers)
+                )
+            )
+            self.norm, self.unembedding = STREAM_NORMS[norm](width), nn.Linear(width, outputs)
+
+    def extra_repr(self):
+        return f"length={self.length}, positions={self.positions!r}, causal={self.causal}"
+
+    def embed(self, tokens):
+        """The residual stream before the first block, [n, T, width]."""
+        if tokens.shape[-1] > self.length:
+            raise ValueError(
+                f"The sequences have {tokens.shape[-1]} tokens, but this model takes {self.length} at most."
+            )
+        x = self.embedding(tokens)
+        return x + self.position[: tokens.shape[-1]] if self.positions in ("learned", "sinusoidal") else x
+
+    def forward(self, tokens):
+        return self.unembedding(self.norm(self.blocks(self.embed(tokens))))
+
+    def patterns(self, tokens):
+        """The attention weights in each layer, a list of [n, heads, T, T]. In evaluation mode, without gradients."""
+        found = []
+        with mode(self, training=False), torch.no_grad():
+            x = self.embed(tokens)
+            for block in self.blocks:
+                found.append(block.attention.weights(block.norm_1(x)))
+                x = block(x)
+        return found

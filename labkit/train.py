@@ -482,13 +482,30 @@ def _flops(net, inputs, targets, loss):
         weights = [layer.weight.numel() for layer in _linears(net)]
         flops = len(inputs) * (6 * sum(weights) - 2 * weights[0])  # the gradient at the inputs is not computed
         return flops, "6 a weight and example, 4 in the first layer: matrix products, forward and backward"
-    try:
-        net = copy.deepcopy(net).train().to("meta")  # tensors with a shape and no numbers
-        with FlopCounterMode(display=False) as counter:
-            loss(net(inputs.to("meta")), targets.to("meta")).backward()
-        return counter.get_total_flops(), "torch.utils.flop_counter: matrix products, forward and backward"
-    except Exception as error:  # whatever a model may do, counting must not stop its training
-        return None, f"not counted: {type(error).__name__}"
+    key = (*_signature(net), inputs.shape, inputs.dtype, targets.shape, loss)
+    if key not in _counted:
+        try:
+            net = copy.deepcopy(net).train().to("meta")  # tensors with a shape and no numbers
+            with FlopCounterMode(display=False) as counter:
+                loss(net(inputs.to("meta")), targets.to("meta")).backward()
+            counted = counter.get_total_flops(), "torch.utils.flop_counter: matrix products, forward and backward"
+        except Exception as error:  # whatever a model may do, counting must not stop its training
+            counted = None, f"not counted: {type(error).__name__}"
+        _counted[key] = counted
+    return _counted[key]
+
+
+_counted = {}  # FLOPs of the steps counted so far: a count takes up to a second, and replicates are alike
+
+
+def _signature(net):
+    """What the number of FLOPs can depend on: the modules with their plain settings, and the parameters' shapes."""
+    plain = (bool, int, float, str, tuple)
+    for module in net.modules():
+        own = [f"{name}={value!r}" for name, value in vars(module).items() if isinstance(value, plain)]
+        yield type(module), *(setting for setting in own if not setting.startswith("run_id="))
+    for name, parameter in net.named_parameters():
+        yield name, parameter.shape, parameter.requires_grad
 
 
 class _Linear(nn.Module):

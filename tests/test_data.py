@@ -10,7 +10,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
-from labkit.data import Dataset, Examples, digits, fingerprint, gaussian, mnist1d, stack
+from labkit.data import Dataset, Examples, digits, fingerprint, gaussian, mnist1d, repeats, stack
 
 ROOT = Path(__file__).parents[1]
 DIGITS_SHA256 = "b353a2c0bcc1d5252d3632b32575e228e39b6775270d7f5cec44eb453603c17f"
@@ -406,3 +406,24 @@ def test_gaussian_fills_a_flat_subspace_evenly():
     for wrong in [(0, 2), (10, 0), (10, 65)]:
         with pytest.raises(ValueError, match="gaussian needs"):
             gaussian(*wrong)
+
+
+def test_repeats_repeat_with_their_period_and_the_target_is_the_next_token():
+    world = repeats(200, seed=3, vocabulary=20, length=30, periods=(4, 9))
+    assert world.inputs.shape == world.targets.shape == (200, 30)
+    assert world.inputs.dtype == world.targets.dtype == torch.int64
+    assert torch.equal(world.inputs[:, 1:], world.targets[:, :-1])
+    periods = world.factors["period"].tolist()
+    assert set(periods) == set(range(4, 10))
+    for row, period in zip(torch.cat([world.inputs, world.targets[:, -1:]], 1).tolist(), periods, strict=True):
+        assert len(set(row[:period])) == period
+        assert row[period:] == row[:-period]
+    assert world.n_classes == 20
+    assert world.sha256 == repeats(200, seed=3, vocabulary=20, length=30, periods=(4, 9)).sha256
+    assert world.sha256 != repeats(200, seed=4, vocabulary=20, length=30, periods=(4, 9)).sha256
+
+
+@pytest.mark.parametrize("periods", [(0, 5), (6, 5), (6, 33)])
+def test_repeats_refuse_periods_that_do_not_fit(periods):
+    with pytest.raises(ValueError, match="periods must lie between 1 and both"):
+        repeats(10, periods=periods, length=40, vocabulary=32)

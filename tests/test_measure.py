@@ -8,7 +8,16 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
 from labkit.data import digits, gaussian
-from labkit.measure import accuracy, knn_accuracy, linear_cka, linear_probe, neural_collapse, pca, twonn
+from labkit.measure import (
+    accuracy,
+    knn_accuracy,
+    linear_cka,
+    linear_probe,
+    neural_collapse,
+    pca,
+    prefix_matching,
+    twonn,
+)
 
 DEVICES = [
     "cpu",
@@ -473,3 +482,45 @@ def test_types_and_devices_give_the_same(device, dtype):
     found = measured(tensor)
     assert all(isinstance(value, float) for value in found)
     np.testing.assert_allclose(found, measured(lambda x: x), rtol=1e-4, atol=1e-4)
+
+
+def prefix_matching_by_loops(weights, tokens):
+    """Mean, over positions with an earlier occurrence, of the attention to what followed each of them."""
+    shares = []
+    for w, row in zip(weights, tokens, strict=True):
+        for t in range(len(row)):
+            after = [j for j in range(1, t + 1) if row[j - 1] == row[t]]
+            if after:
+                shares.append(sum(w[t][j] for j in after))
+    return sum(shares) / len(shares)
+
+
+def test_prefix_matching_equals_its_definition():
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(4, (6, 9), generator=generator)
+    weights = torch.rand(6, 3, 9, 9, generator=generator).tril()
+    weights = weights / weights.sum(-1, keepdim=True)
+    expected = [prefix_matching_by_loops(weights[:, h].double().tolist(), tokens.tolist()) for h in range(3)]
+    np.testing.assert_allclose(prefix_matching(weights, tokens), expected)
+    assert prefix_matching(weights[:, 1], tokens) == pytest.approx(expected[1])
+
+
+def test_prefix_matching_of_a_perfect_head_is_one_and_of_a_head_on_itself_zero():
+    tokens = torch.arange(12).remainder(5).expand(2, 12)
+    perfect = torch.zeros(2, 12, 12)
+    for t in range(12):
+        perfect[:, t, max(t - 4, 0)] = 1  # one after the latest earlier occurrence, five back
+    assert prefix_matching(perfect, tokens) == 1
+    assert prefix_matching(torch.eye(12).expand(2, 12, 12), tokens) == 0
+
+
+def test_prefix_matching_refuses_what_does_not_fit():
+    tokens = torch.zeros(2, 5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="do not fit tokens"):
+        prefix_matching(torch.ones(2, 5, 6), tokens)
+    with pytest.raises(ValueError, match="do not fit tokens"):
+        prefix_matching(torch.ones(2, 5, 5), tokens[:, :4])
+    with pytest.raises(ValueError, match="occurs twice"):
+        prefix_matching(torch.ones(2, 5, 5), torch.arange(5).expand(2, 5))
+    with pytest.raises(ValueError, match="NaN"):
+        prefix_matching(torch.full((2, 5, 5), torch.nan), tokens)

@@ -504,6 +504,34 @@ def test_any_module_is_recorded_and_flops_that_cannot_be_counted_are_unknown():
     assert found.flops_method == "not counted: RuntimeError"
 
 
+class Repeated(torch.nn.Module):
+    """One linear layer, applied as often as a plain setting says."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times, self.layer = times, torch.nn.Linear(6, 6, bias=False)
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = self.layer(x)
+        return x[:, :3]
+
+
+def test_flops_are_counted_once_for_equal_networks_and_anew_for_others(monkeypatch):
+    counters = []
+    counter = train.FlopCounterMode
+    monkeypatch.setattr(train, "FlopCounterMode", lambda **options: counters.append(1) or counter(**options))
+    train._counted.clear()
+    flops = [train._flops(Repeated(times), *toy(), F.cross_entropy)[0] for times in (1, 1, 2)]
+    assert flops[0] == flops[1] < flops[2]
+    assert len(counters) == 2
+    frozen = Repeated(1)
+    frozen.layer.weight.requires_grad = False
+    assert train._flops(frozen, *toy(), F.cross_entropy)[0] is None  # nothing to train
+    inputs, targets = toy()
+    assert train._flops(Repeated(1), inputs[:10], targets[:10], F.cross_entropy)[0] < flops[0]
+
+
 def test_flops_by_formula_and_by_counter_agree():
     class Wrapped(nn.Module):
         def __init__(self, inside):

@@ -48,10 +48,10 @@ WIDTH_STEPS = 1000
 SIGNAL_DEPTHS = [5, 10, 20, 40]
 NETWORKS = 4  # untrained networks behind one replicate of a signal
 DEPTHS = [5, 20, 60]
-BUDGETS = [50, 200]  # updates after which the trained networks are measured
+BUDGETS = [40, 160]  # updates after which the trained networks are measured
 RATES = [3e-4, 1e-3, 3e-3]  # learning rates to choose from
-FOLD_STEPS = 1000
-NEAR_STEPS = 600
+FOLD_STEPS = 800
+NEAR_STEPS = 400
 DIRECTIONS = 4  # random directions behind one replicate of a start beside the solution
 
 # %% [markdown]
