@@ -978,7 +978,7 @@ guess_near.resolve(guess_near.options[3])
 # %% tags=["nbval-ignore-output"]
 ledger = Ledger()
 WHAT = """
-SELECT architecture.name AS A, architecture.n_parameters AS parameters, learning_rate, COUNT(*) AS "Θ: runs",
+SELECT experiment, architecture.n_parameters AS "A: parameters", learning_rate AS "Θ: learning rate", COUNT(*) AS "Θ: runs",
        AVG(final_loss) AS "mean final loss", SUM(compute.seconds) AS "C: seconds", SUM(compute.flops) / 1e9 AS "C: GFLOPs"
 FROM training_run
 JOIN architecture ON architecture.id = architecture_id
@@ -987,7 +987,7 @@ WHERE session_id = ? AND experiment LIKE '%layers'
 GROUP BY experiment, learning_rate
 ORDER BY MIN(training_run.id)
 """
-ledger.query(WHAT, [ledger.session()]).round(3).head(18)
+ledger.query(WHAT, [ledger.session()]).round({"mean final loss": 2, "C: seconds": 1, "C: GFLOPs": 1})
 
 # %%
 runs = ledger.query("SELECT status FROM training_run WHERE session_id = ?", [ledger.session()])
