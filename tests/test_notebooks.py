@@ -99,6 +99,13 @@ def test_compared_cells_hold_output(source):
 
 
 @notebooks
+def test_widgets_that_draw_are_not_compared(source):
+    """What an `Output` widget captures lies in the widget with a frontend, and in the cell without one."""
+    drawing = [cell for cell in code_cells(committed(source)) if "interactive_output(" in cell.source]
+    assert all("nbval-ignore-output" in tags(cell) for cell in drawing)
+
+
+@notebooks
 def test_size_and_metadata(source):
     path = curriculum.NOTEBOOKS / f"{source.stem}.ipynb"
     assert path.stat().st_size < 1_000_000

@@ -17,7 +17,7 @@
 # **You need** notebooks 00 and 01: gradient, replicate, claim, `Ensemble`, batch normalisation in a sentence. From
 # mathematics: variance of a sum, the chain rule.
 #
-# **Reading:** 70 minutes. **Running:** about 100 seconds on one CPU core.
+# **Reading:** 70 minutes. **Running:** about 120 seconds on one CPU core.
 
 # %%
 import math
@@ -490,7 +490,7 @@ claim(
 # weights keeps both lines flat for tanh, for ReLU, for sigmoid? (The figure above is one setting of it.)
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def explore(activation, depth, scale):
     inputs, targets, hidden, last = draws[0]
     norms = journey(scaled(hidden, last, depth, "he", scale), activation, inputs, targets).mean(2)
@@ -832,7 +832,7 @@ claim(
 guess_folds.resolve(guess_folds.options[2])
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def explore_folds(k):
     fig, ax = plt.subplots(figsize=(6, 3.2))
     ax.plot(points, folds(points, k), marker="", color="0.6", linestyle="-", linewidth=0.9, label="target")
