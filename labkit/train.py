@@ -354,7 +354,8 @@ def _loop(model, steppers, steps, rates, callback, watched, title):
     start = time.perf_counter()
     silent = os.environ.get("LABKIT_PROGRESS") == "0"
     try:
-        with tqdm(total=steps, desc=title or None, leave=False, disable=silent, delay=BAR_AFTER) as bar:
+        options = {"leave": False, "delay": BAR_AFTER, "miniters": 1}  # miniters: drawn anew after a long callback
+        with tqdm(total=steps, desc=title or None, disable=silent, **options) as bar:
             while True:
                 if done and (done % LOOK_EVERY == 0 or done == steps or done in watched):
                     look()

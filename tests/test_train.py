@@ -221,6 +221,7 @@ def test_silent_when_told_and_a_bar_with_the_loss_otherwise(capfd, monkeypatch):
     train.fit(models.mlp([6, 3], seed=0), toy(), steps=60)
     assert capfd.readouterr() == ("", "")
     monkeypatch.setenv("LABKIT_PROGRESS", "1")
+    monkeypatch.setattr(train, "BAR_AFTER", 600)  # seconds: on a busy machine nothing is short
     train.fit(models.mlp([6, 3], seed=0), toy(), steps=60)
     assert capfd.readouterr() == ("", ""), "a short training shows no bar"
     monkeypatch.setattr(train, "BAR_AFTER", 0)
