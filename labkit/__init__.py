@@ -4,11 +4,13 @@ data       data sets with a fingerprint and a datasheet
 models     the few architectures that several notebooks share
 train      training one model or many replicates at once, evaluating them, keeping their weights
 measure    the field's measurements of networks and representations
+sweep      a grid of configurations × replicates, on all cores or a cluster
 evidence   `claim` checks a statement against replicates, `predict` asks you first
 ledger     the record of everything, in SQLite (its tables: schema.sql)
 figures    one house style, with alt text and the numbers behind each figure
 
 Settings come from arguments and from these environment variables alone: LABKIT_OUTPUTS (the folder that is written to),
-LABKIT_DEVICE (cpu, cuda, mps), LABKIT_PROGRESS (0: no progress bars), LABKIT_NOTEBOOK (the notebook's name in the
-ledger), LABKIT_CLAIMS (record: claims are recorded and never stop a run; for pilots).
+LABKIT_DEVICE (cpu, cuda, mps), LABKIT_JOBS (processes of a sweep), LABKIT_PROGRESS (0: no progress bars),
+LABKIT_NOTEBOOK (the notebook's name in the ledger), LABKIT_CLAIMS (record: claims are recorded and never stop a run;
+for pilots).
 """

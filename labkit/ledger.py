@@ -478,21 +478,21 @@ def _session() -> dict:
     import torch
 
     return {
-        "notebook": _notebook(),
+        "notebook": notebook_name(),
         "pid": os.getpid(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": numpy.__version__,
-        "labkit_sha256": _labkit_sha256(),
+        "labkit_sha256": labkit_sha256(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "device": os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"),
         "threads": torch.get_num_threads(),
         "started_at": _STARTED,
     }
 
 
-def _notebook() -> str:
+def notebook_name() -> str:
     """The notebook's name as our runner or Jupyter gives it, else the script's."""
     if name := os.environ.get("LABKIT_NOTEBOOK") or Path(os.environ.get("JPY_SESSION_NAME", "")).stem:
         return name
@@ -501,7 +501,8 @@ def _notebook() -> str:
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as the operating system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -510,7 +511,7 @@ def _processor() -> str:
 
 
 @cache
-def _labkit_sha256() -> str:
+def labkit_sha256() -> str:
     """Fingerprint of labkit's code: its files' names and contents, the same with the line ends of any system."""
     digest = hashlib.sha256()
     for path in sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".sql")):

@@ -178,7 +178,7 @@ def fit(
     _record_end(run_ids, curve, seconds, problem, *_flops(net, *batch, loss), inputs.device)
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
     history = History(losses, seconds, _status(problem), ids)
-    if isinstance(problem, KeyboardInterrupt):
+    if type(problem) is KeyboardInterrupt:  # a sweep raises another kind, to stop the experiment around this training
         warnings.warn(
             f"Training was interrupted after {len(curve)} of {steps} steps: the model and its history can be used.",
             stacklevel=2,
@@ -466,7 +466,7 @@ def _record_end(run_ids, curve, seconds, problem, flops, flops_method, place):
 def _status(problem):
     """The ledger's word for how a run ended, given the exception that ended it or None."""
     ends = {type(None): "completed", KeyboardInterrupt: "interrupted", TrainingDiverged: "diverged"}
-    return ends.get(type(problem), "failed")
+    return next((word for kind, word in ends.items() if isinstance(problem, kind)), "failed")
 
 
 def _run_ids(model):

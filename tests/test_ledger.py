@@ -208,24 +208,24 @@ def test_name_of_the_notebook(monkeypatch, variables, main, expected):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", main, raising=False)
-    assert module._notebook() == expected
+    assert module.notebook_name() == expected
 
 
 def test_labkit_fingerprint_follows_the_code(tmp_path, monkeypatch):
-    module._labkit_sha256.cache_clear()
-    before = module._labkit_sha256()
+    module.labkit_sha256.cache_clear()
+    before = module.labkit_sha256()
     shutil.copytree(Path(module.__file__).parent, tmp_path / "labkit")
     monkeypatch.setattr(module, "__file__", str(tmp_path / "labkit" / "ledger.py"))
-    module._labkit_sha256.cache_clear()
-    assert module._labkit_sha256() == before
+    module.labkit_sha256.cache_clear()
+    assert module.labkit_sha256() == before
     sql = tmp_path / "labkit" / "schema.sql"
     sql.write_bytes(sql.read_bytes().replace(b"\n", b"\r\n"))
-    module._labkit_sha256.cache_clear()
-    assert module._labkit_sha256() == before
+    module.labkit_sha256.cache_clear()
+    assert module.labkit_sha256() == before
     sql.write_bytes(sql.read_bytes() + b"--")
-    module._labkit_sha256.cache_clear()
-    assert module._labkit_sha256() != before
-    module._labkit_sha256.cache_clear()
+    module.labkit_sha256.cache_clear()
+    assert module.labkit_sha256() != before
+    module.labkit_sha256.cache_clear()
 
 
 def test_outputs_dir(tmp_path, monkeypatch):
@@ -430,9 +430,9 @@ def test_the_system_is_one_row_a_run(ledger):
     ledger.record("claim_run", [{"claim_id": id, "run_id": runs[1]} for id in claims])
     first, second = rows(ledger, "system")
     assert first == {
-        "run_id": 1, "notebook": module._notebook(), "experiment": "width", "dataset": "digits", "architecture": "MLP",
-        "n_parameters": 650, "status": "running", "final_loss": 0.5, "device": "cpu", "seconds": 3.5,
-        "evaluations": 3, "claims": 0,
+        "run_id": 1, "notebook": module.notebook_name(), "experiment": "width", "dataset": "digits",
+        "architecture": "MLP", "n_parameters": 650, "status": "running", "final_loss": 0.5, "device": "cpu",
+        "seconds": 3.5, "evaluations": 3, "claims": 0,
     }  # fmt: skip
     assert (second["run_id"], second["evaluations"], second["claims"]) == (2, 0, 2)  # a demonstration does not count
     without = training_run(ledger, split_id=ledger.split({"role": "all", "n_examples": 1, "sha256": SHA}))
