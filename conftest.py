@@ -1,4 +1,4 @@
-"""Regression runs of notebooks: each has its own empty outputs folder, one thread, no progress bars and no network."""
+"""Regression runs of notebooks: each has its own empty outputs folder, one process, one thread, and no network."""
 
 import os
 import tempfile
@@ -23,6 +23,7 @@ def pytest_runtest_setup(item):
         patch.setenv("LABKIT_OUTPUTS", outputs.name)
         patch.setenv("LABKIT_NOTEBOOK", path.stem)
         patch.setenv("LABKIT_PROGRESS", "0")
+        patch.setenv("LABKIT_JOBS", "1")
         patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
         patch.setenv("PYTHONPATH", str(OFFLINE), prepend=os.pathsep)
         return (yield)

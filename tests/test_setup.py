@@ -105,6 +105,12 @@ def test_conda_environment_is_run_by_binder():
     assert "tools/lab.py --prepare" in script
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script")
+def test_binder_sweeps_in_one_process():
+    command = [ROOT / "start", "sh", "-c", "echo $LABKIT_JOBS $0", "ready"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "1 ready\n"
+
+
 def test_colab_has_all_that_labkit_needs_and_not_less_than_the_floors():
     assert CORE.keys() <= COLAB.keys()
     for listed in (CORE, *EXTRAS.values()):
