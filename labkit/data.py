@@ -1,5 +1,5 @@
-"""Datasets with a fingerprint, a datasheet and a record of every change: scikit-learn's digits, our own MNIST-1D, and
-repeated random sequences.
+"""Datasets with a fingerprint, a datasheet and a record of every change: scikit-learn's digits, our own MNIST-1D, the
+text of Python's standard library, and generated tasks.
 
 Nothing is downloaded. `Dataset` is a whole data set, `Examples` the part of it that a model meets, and `Split` its
 training, validation and test part together.
@@ -8,6 +8,10 @@ training, validation and test part together.
 import dataclasses
 import functools
 import hashlib
+import platform
+import string
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -117,6 +121,14 @@ class Examples:
     def replicate(self, k):
         """What replicate k sees: its own part of a stack, or these examples where all replicates share them."""
         return dataclasses.replace(self.parts[k], **_each(lambda values: values[k], self)) if self.parts else self
+
+    def first(self, n):
+        """The first n examples. ValueError when there are not so many."""
+        if self.parts or not 1 <= n <= len(self):
+            raise ValueError(
+                f"first({n}) of {len(self)} examples: give 1 to {len(self)}, and a stack replicate by replicate."
+            )
+        return dataclasses.replace(self, **_each(lambda values: values[:n], self), split=f"{self.split}, the first {n}")
 
     def describe(self):
         """The ledger's row for this split (but for the data set's id). A stack has none: describe each replicate."""
@@ -367,4 +379,109 @@ def repeats(n, seed=0, *, vocabulary=32, length=32, periods=(6, 16)):
         source=f"labkit.data.repeats({sizes})",
         licence="MIT",
         datasheet="data/repeats.md",
+    )
+
+
+def sparse_parity(n, seed=0, *, tasks=32, bits=12, chosen=3, exponent=1.4):
+    """Multitask sparse parity: inputs [n, tasks + bits], 2 classes, the factor `task` from 0 to tasks - 1.
+
+    The first `tasks` inputs say which task it is (1, the others 0); the others are random bits (-1 or 1). Each task has
+    `chosen` bits of its own, drawn from `seed`; the target is 1 when an odd number of them is 1. Task i comes with a
+    probability proportional to (i + 1)^-exponent. The same seed gives the same tasks whatever n is.
+
+    Source: Michaud, Liu, Girit & Tegmark 2023, "The quantization model of neural scaling" (NeurIPS).
+    Built in notebook 04. Raises ValueError for sizes that do not fit.
+    """
+    if min(n, tasks, chosen) < 1 or chosen > bits:
+        raise ValueError(
+            f"sparse_parity(n={n}, tasks={tasks}, bits={bits}, chosen={chosen}): each must be at least 1, and a task "
+            "chooses among the bits."
+        )
+    generator = _generator(seed)
+    subsets = generator.permuted(np.tile(np.arange(bits), (tasks, 1)), axis=1)[:, :chosen]
+    frequency = np.arange(1, tasks + 1) ** -float(exponent)
+    task = generator.choice(tasks, n, p=frequency / frequency.sum())
+    on = generator.integers(0, 2, (n, bits))
+    inputs = np.concatenate([np.eye(tasks)[task], 2 * on - 1], axis=1)
+    sizes = f"n={n}, seed={seed}, tasks={tasks}, bits={bits}, chosen={chosen}, exponent={exponent:g}"
+    return Dataset(
+        name="sparse parity",
+        inputs=torch.tensor(inputs, dtype=torch.float32),
+        targets=torch.from_numpy(np.take_along_axis(on, subsets[task], axis=1).sum(1) % 2),
+        factors={"task": torch.from_numpy(task)},
+        n_classes=2,
+        source=f"labkit.data.sparse_parity({sizes})",
+        licence="MIT",
+        datasheet="data/sparse_parity.md",
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Text:
+    """A text, as the class numbers of its characters, in two parts that share no file.
+
+    train, test  uint8 tensors [n]
+    alphabet     the characters in the order of their class numbers
+    """
+
+    name: str
+    train: torch.Tensor
+    test: torch.Tensor
+    alphabet: str
+    source: str
+    licence: str
+    datasheet: str
+
+    @functools.cached_property
+    def sha256(self):
+        """Fingerprint of both parts."""
+        return fingerprint(self.train, self.test)
+
+    def describe(self):
+        """The ledger's row for this text; its examples are its characters."""
+        row = {key: getattr(self, key) for key in ("name", "sha256", "source", "licence", "datasheet")}
+        return {"n_examples": len(self.train) + len(self.test), "n_features": 1, "n_classes": len(self.alphabet), **row}
+
+    def windows(self, n, context, *, seed, part="train"):
+        """Examples of what comes next: inputs [n, context] uint8, targets [n] the character that follows each.
+
+        Windows are drawn with replacement from the part. Raises ValueError for sizes that do not fit.
+        """
+        text = getattr(self, part)
+        if n < 1 or not 1 <= context < len(text):
+            raise ValueError(f"{n} windows of {context} characters do not fit into the {len(text)} of {part}.")
+        start = torch.from_numpy(_generator(seed).integers(0, len(text) - context, n))
+        drawn = text.unfold(0, context + 1, 1)[start]
+        name = f"{n} random windows of {context} characters"
+        return Examples(drawn[:, :-1], drawn[:, -1].long(), dataset=self, role=part, seed=seed, split=name)
+
+
+@functools.cache
+def library_text():
+    """The text of the Python standard library that runs this code, read in place: a Text with 96 different characters.
+
+    Taken are its .py files of printable ASCII characters and line ends, without tests and installed packages; every
+    20th file (by name) is the test part. It differs from one Python to the next: the fingerprint tells them apart.
+    """
+    alphabet = string.printable[:95] + "\n"
+    number = np.full(256, 255, dtype=np.uint8)
+    number[np.frombuffer(alphabet.encode(), dtype=np.uint8)] = np.arange(96)
+    root = Path(sysconfig.get_path("stdlib"))
+    paths = [path.relative_to(root) for path in root.rglob("*.py")]
+    left_out = {"test", "tests", "idle_test", "encodings", "site-packages", "dist-packages"}
+    files = []
+    for path in sorted((path for path in paths if not left_out.intersection(path.parts)), key=Path.as_posix):
+        characters = number[np.frombuffer((root / path).read_bytes().replace(b"\r\n", b"\n"), dtype=np.uint8)]
+        if len(characters) and characters.max() < 96:
+            files.append(characters)
+    if len(files) < 40:
+        raise FileNotFoundError(f"The source of Python's standard library is not at {root}: use another Python.")
+    return Text(
+        name="Python standard library",
+        train=torch.from_numpy(np.concatenate([file for i, file in enumerate(files) if i % 20])),
+        test=torch.from_numpy(np.concatenate(files[::20])),
+        alphabet=alphabet,
+        source=f"the standard library of Python {platform.python_version()}, {len(files)} files, as installed",
+        licence="PSF-2.0",
+        datasheet="data/library_text.md",
     )

@@ -1,16 +1,29 @@
 import hashlib
 import struct
+import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
-from labkit.data import Dataset, Examples, digits, fingerprint, gaussian, mnist1d, repeats, stack
+from labkit.data import (
+    Dataset,
+    Examples,
+    digits,
+    fingerprint,
+    gaussian,
+    library_text,
+    mnist1d,
+    repeats,
+    sparse_parity,
+    stack,
+)
 
 ROOT = Path(__file__).parents[1]
 DIGITS_SHA256 = "b353a2c0bcc1d5252d3632b32575e228e39b6775270d7f5cec44eb453603c17f"
@@ -427,3 +440,91 @@ def test_repeats_repeat_with_their_period_and_the_target_is_the_next_token():
 def test_repeats_refuse_periods_that_do_not_fit(periods):
     with pytest.raises(ValueError, match="periods must lie between 1 and both"):
         repeats(10, periods=periods, length=40, vocabulary=32)
+
+
+def test_sparse_parity_is_the_parity_of_three_bits_of_its_task_and_of_no_other_three():
+    world = sparse_parity(30_000, seed=5)
+    assert world.inputs.shape == (30_000, 44)
+    named, bits = world.inputs[:, :32], (world.inputs[:, 32:] > 0).long()
+    assert torch.equal(named.argmax(1), world.factors["task"])
+    assert torch.equal(named.sum(1), torch.ones(30_000))
+    assert set(world.inputs[:, 32:].unique().tolist()) == {-1, 1}
+    triples = torch.combinations(torch.arange(12), 3)
+    for task in (0, 5, 31):
+        own = world.factors["task"] == task
+        explains = (bits[own][:, triples].sum(-1) % 2 == world.targets[own, None]).all(0)
+        assert explains.sum() == 1
+
+
+def test_sparse_parity_has_the_frequencies_and_the_same_tasks_for_every_n():
+    small, large = sparse_parity(2000, seed=6), sparse_parity(100_000, seed=6)
+    expected = np.arange(1, 33) ** -1.4
+    counts = np.bincount(large.factors["task"], minlength=32)
+    assert chisquare(counts, 100_000 * expected / expected.sum()).pvalue > 1e-6
+    known = {tuple(row.tolist()): int(target) for row, target in zip(large.inputs, large.targets, strict=True)}
+    seen = [
+        (known[key], int(target))
+        for row, target in zip(small.inputs, small.targets, strict=True)
+        if (key := tuple(row.tolist())) in known
+    ]
+    assert len(seen) > 500
+    assert all(first == second for first, second in seen)
+    assert sparse_parity(2000, seed=6).sha256 == small.sha256 != sparse_parity(2000, seed=7).sha256
+    assert sparse_parity(1000, seed=0).sha256 in (ROOT / small.datasheet).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sizes", [{"n": 0}, {"n": 10, "tasks": 0}, {"n": 10, "chosen": 13}])
+def test_sparse_parity_refuses_sizes_that_do_not_fit(sizes):
+    with pytest.raises(ValueError, match="each must be at least 1"):
+        sparse_parity(**sizes)
+
+
+def test_library_text_is_the_librarys_and_its_parts_share_no_file():
+    text = library_text()
+    assert len(text.alphabet) == len(set(text.alphabet)) == 96
+    for part in (text.train, text.test):
+        assert part.dtype == torch.uint8
+        assert part.max() < 96
+
+    def written(part):
+        return "".join(text.alphabet[number] for number in part.tolist())
+
+    root = Path(sysconfig.get_path("stdlib"))
+    files = {name: (root / name).read_text(encoding="utf-8") for name in ("abc.py", "ast.py", "bisect.py", "cmd.py")}
+    train, test = written(text.train), written(text.test)
+    assert {name: content in train for name, content in files.items()} == {
+        name: content not in test for name, content in files.items()
+    }
+    assert 10 < len(train) / len(test) < 60
+    assert text.describe().keys() == digits().describe().keys()
+    assert (ROOT / text.datasheet).exists()
+
+
+def test_windows_are_pieces_of_the_text_with_what_follows():
+    text = library_text()
+    windows = text.windows(50, 7, seed=3)
+    assert windows.inputs.shape == (50, 7)
+    assert windows.dataset is text
+    train = bytes(text.train.tolist())
+    for row, target in zip(windows.inputs, windows.targets, strict=True):
+        assert bytes([*row.tolist(), int(target)]) in train
+    assert torch.equal(windows.inputs, text.windows(50, 7, seed=3).inputs)
+    assert not torch.equal(windows.inputs, text.windows(50, 7, seed=4).inputs)
+    assert text.windows(50, 7, seed=3, part="test").role == "test"
+    for n, context in ((0, 7), (5, 0), (5, len(text.train))):
+        with pytest.raises(ValueError, match="do not fit"):
+            text.windows(n, context, seed=0)
+
+
+def test_first_examples_keep_what_is_known_of_them():
+    part = mnist1d(100, seed=1).split(1, test=20, validation=0).train
+    some = part.first(30)
+    assert torch.equal(some.inputs, part.inputs[:30])
+    assert torch.equal(some.factors["shift"], part.factors["shift"][:30])
+    assert (some.dataset, some.role, some.seed) == (part.dataset, "train", 1)
+    assert some.describe()["name"] == "random rows, the first 30"
+    for n in (0, 81):
+        with pytest.raises(ValueError, match="give 1 to 80"):
+            part.first(n)
+    with pytest.raises(ValueError, match="a stack replicate by replicate"):
+        stack([part]).first(3)
