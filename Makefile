@@ -31,8 +31,9 @@ notebooks: setup ## Rebuild the notebooks from their sources, execute them, rene
 	@$(RUN) tools/curriculum.py build $(NOTEBOOK)
 	@$(RUN) tools/derive.py
 
-long: setup ## Long runs: measure each claim on fresh replicates, into data/results/
+long: setup ## Long runs, into data/results/: claims on fresh replicates, experiments too long for a notebook
 	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
+	@$(RUN) tools/long.py $(NOTEBOOK)
 
 check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
@@ -40,6 +41,7 @@ check: setup ## Lint, format, spelling, notebooks in step with sources and withi
 	@$(RUN) -m codespell_lib
 	@$(RUN) tools/derive.py --check
 	@$(RUN) tools/curriculum.py check
+	@$(RUN) tools/long.py --check
 	@$(RUN) -m pytest --quiet tests/test_notebooks.py
 
 lock: setup ## Renew requirements.txt from pyproject.toml

@@ -8,12 +8,14 @@ training, validation and test part together.
 import dataclasses
 import functools
 import hashlib
+import json
 import platform
 import string
 import sysconfig
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.ndimage import gaussian_filter1d
 from sklearn.datasets import load_digits
@@ -485,3 +487,23 @@ def library_text():
         licence="PSF-2.0",
         datasheet="data/library_text.md",
     )
+
+
+def long_run(name):
+    """The table of an experiment that is too long for a notebook, and its record: (DataFrame, dict).
+
+    The table has a row a run, as `sweep.run` returns it, with six digits. The record names its code_sha256,
+    labkit_sha256, grid, seeds, torch, processor, device, threads, date and command. Both are in `data/results/`, or in
+    the installed labkit. Raises ValueError where there is no such table.
+    """
+    here = Path(__file__).parent
+    folder = here / "results" if (here / "results").is_dir() else here.parent / "data" / "results"
+    names = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in names:
+        raise ValueError(f"There is no long run {name!r}: choose from {', '.join(names) or 'none, so far'}.")
+    record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(folder / f"{name}.csv")
+    table["error"] = table["error"].astype(object).fillna("")
+    for column in record["json_columns"]:
+        table[column] = table[column].map(json.loads, na_action="ignore")
+    return table, record

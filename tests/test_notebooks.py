@@ -6,6 +6,7 @@ import json
 import re
 
 import curriculum
+import long
 import nbformat
 import pandas as pd
 import pilot
@@ -194,6 +195,11 @@ def test_the_pilot_measured_this_code(source):
     rows = pd.read_csv(pilot.TABLE).query("notebook == @source.stem")
     assert set(rows.code_sha256) == {curriculum.code_sha256(source)}, "run `make long`"
     assert (rows.pilot_replicates >= 20).all()
+
+
+@notebooks
+def test_tables_of_long_runs_are_of_this_code(source):
+    assert long.disagreements(source) == []
 
 
 @notebooks

@@ -1,15 +1,21 @@
 """`make lab` never loses a learner's work; `make run` says what failed; derived files are up to date."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import curriculum
 import derive
 import lab
+import long
 import nbformat
 import pilot
 import pytest
 import run
+
+from labkit import data, sweep
 
 HEAD = "# %% [markdown]\n# # A question?\n\n# %% tags=['parameters']\nBASE_SEED, REPLICATES = 0, 5\n\n"
 CLAIM = """# %%
@@ -66,6 +72,145 @@ def test_pilot_measures_claims_on_other_replicates_and_does_not_repeat_itself(sm
     before = pilot.TABLE.stat().st_mtime_ns
     pilot.main()
     assert pilot.TABLE.stat().st_mtime_ns == before
+
+
+LONG = """
+# %% tags=["long"]
+# The imports
+import os
+
+FACTOR = 2.0
+
+# %%
+raise RuntimeError("This cell is not part of the module.")
+
+# %% tags=["long"]
+def experiment(width, seed):
+    with open(os.environ["LABKIT_OUTPUTS"] + ".log", "a") as log:
+        log.write(f"{seed}\\n")
+    if seed == 1 and not os.path.exists(os.environ["LABKIT_OUTPUTS"] + ".mended"):
+        raise ValueError("too bad")
+    return {"loss": FACTOR * width / (seed + 3), "curve": [1 / 3, 2], "name": "a, b", "pid": os.getpid()}
+
+# %% tags=["long"]
+LONG_RUNS = {"small": {"experiment": experiment, "grid": {"width": [5]}, "seeds": range(2)}}
+"""
+
+
+@pytest.fixture
+def long_curriculum(small_curriculum, monkeypatch):
+    """A notebook with a long run of two rows; the second fails until the file outputs.mended is there."""
+    (curriculum.SOURCES / "02_long.py").write_text(HEAD + LONG)
+    (small_curriculum / "data" / "results").mkdir(parents=True)
+    monkeypatch.setattr(long, "RESULTS", small_curriculum / "data" / "results")
+    monkeypatch.setattr(data, "__file__", str(small_curriculum / "labkit" / "data.py"))
+    monkeypatch.setattr("sys.argv", ["long.py", "02"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("LABKIT_JOBS", "1")
+    return small_curriculum
+
+
+def finished_long_run(folder):
+    (folder / "outputs.mended").touch()
+    assert long.main() is None
+
+
+def change_long_source(old, new):
+    path = curriculum.SOURCES / "02_long.py"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return long.disagreements(path)
+
+
+def test_a_long_run_that_failed_writes_nothing_and_goes_on_where_it_stopped(long_curriculum, capsys):
+    with pytest.warns(UserWarning, match="1 failed"):
+        said = long.main()
+    assert "small: 1 of 2 runs failed, and nothing is written" in said
+    assert "ValueError: too bad" in said
+    with pytest.raises(ValueError, match="no long run 'small': choose from none"):
+        data.long_run("small")
+    finished_long_run(long_curriculum)
+    assert "small: 2 rows." in capsys.readouterr().out
+    assert long.main() is None
+    assert "small: up to date." in capsys.readouterr().out
+    assert (long_curriculum / "outputs.log").read_text() == "0\n1\n1\n"
+    assert sorted(path.name for path in long.RESULTS.iterdir()) == ["small.csv", "small.json"]
+
+
+def test_table_and_record_of_a_long_run(long_curriculum):
+    finished_long_run(long_curriculum)
+    table, record = data.long_run("small")
+    assert table.drop(columns=["pid", "seconds"]).to_dict("list") == {
+        "width": [5, 5], "seed": [0, 1], "loss": [3.33333, 2.5], "curve": [[0.333333, 2]] * 2, "name": ["a, b"] * 2,
+        "status": ["completed"] * 2, "error": [""] * 2,
+    }  # fmt: skip
+    assert record["code_sha256"] == sweep.code_sha256(sys.modules["02_long"].experiment)
+    assert record["labkit_sha256"] == sweep.labkit_sha256()
+    assert (record["grid"], record["seeds"], record["rows"]) == ({"width": [5]}, [0, 1], 2)
+    assert record["command"] == "python tools/long.py 02"
+    assert record.keys() >= {"torch", "python", "processor", "threads", "device", "date"}
+    with pytest.raises(ValueError, match="no long run 'other': choose from small"):
+        data.long_run("other")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("FACTOR = 2.0", "FACTOR = 2.5", "code"),
+        ("(seed + 3)", "(seed + 4)", "code"),
+        ('"width": [5]', '"width": [6]', "grid"),
+        ("range(2)", "[0, 2]", "seeds"),
+        ("range(2)}", 'range(2), "data": "0"}', "data"),
+        ("range(2)", "(0, 1)", None),
+        ("# The imports", "# All imports", None),
+        ("not part of", "no part of", None),
+    ],
+)
+def test_a_table_that_other_code_made_is_noticed(old, new, changed, long_curriculum, capsys):
+    finished_long_run(long_curriculum)
+    sentence = f"small.csv was made with other {changed}: `python tools/long.py 02` renews it."
+    assert change_long_source(old, new) == ([sentence] if changed else [])
+    capsys.readouterr()
+    assert long.check(curriculum.sources()) == bool(changed)
+    assert capsys.readouterr().out == (f"{sentence}\n" if changed else "")
+
+
+def test_another_labkit_makes_a_long_run_stale_and_no_more(long_curriculum, monkeypatch, capsys):
+    source = curriculum.SOURCES / "02_long.py"
+    assert "small.csv was made with other code, data, grid, seeds, labkit" in long.disagreements(source)[0]
+    finished_long_run(long_curriculum)
+    monkeypatch.setattr(long, "labkit_sha256", lambda: "0" * 64)
+    capsys.readouterr()
+    assert not long.check([source])
+    assert (
+        capsys.readouterr().out
+        == "small.csv is stale, made with another labkit: `python tools/long.py 02` renews it.\n"
+    )
+
+
+def test_cells_without_long_runs_are_one_sentence(long_curriculum):
+    with pytest.raises(SystemExit, match=r"02_long.py: the last cell tagged `long` must set LONG_RUNS"):
+        change_long_source("LONG_RUNS", "RUNS")
+
+
+def test_a_long_run_with_workers(long_curriculum):
+    """In a process of its own, as the command is."""
+    (long_curriculum / "outputs.mended").touch()
+    code = (
+        "import curriculum, long, pathlib, sys\n"
+        f"curriculum.SOURCES, long.RESULTS = map(pathlib.Path, {[str(curriculum.SOURCES), str(long.RESULTS)]})\n"
+        "sys.exit(long.main())"
+    )
+    paths = [str(curriculum.ROOT / "tools"), str(curriculum.ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"LABKIT_JOBS": "2", "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", code, "02"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=long_curriculum)
+    assert shown.stdout == "small: 2 rows.\n"
+    table, record = data.long_run("small")
+    assert list(table.loss) == [3.33333, 2.5]
+    assert record["threads"] == 1
+    assert long.disagreements(curriculum.SOURCES / "02_long.py") == []
 
 
 def test_failure_rate_against_a_simulation():
