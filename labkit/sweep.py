@@ -390,7 +390,8 @@ def _of_class(value):
     for name, member in sorted(vars(value).items()):
         inner = next((getattr(member, part) for part in ("__func__", "fget", "func") if hasattr(member, part)), member)
         if inspect.isfunction(inner):
-            if inspect.unwrap(inner).__code__.co_filename != "<string>":  # where dataclasses make theirs
+            written = inspect.unwrap(inner)
+            if _is_yours(written) and written.__code__.co_filename != "<string>":  # what a dataclass adds is not
                 parts.append((name, inner))
         elif isinstance(inner, CONSTANTS + CONTAINERS) and not name.startswith("__"):
             parts.append((name, inner))

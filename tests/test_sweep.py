@@ -441,8 +441,11 @@ def test_workers_and_this_process_agree(monkeypatch, log):
     assert here.attrs == there.attrs
 
 
-def test_workers_record_in_the_ledger_of_this_notebook(monkeypatch):
+def test_workers_record_in_the_ledger_of_this_notebook(tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_JOBS", "2")
+    with monkeypatch.context() as before:  # workers stay for the next sweep, whose settings may be others
+        before.setenv("LABKIT_OUTPUTS", str(tmp_path / "elsewhere"))
+        sweep.run(trained, GRID, range(2), name="test")
     monkeypatch.setenv("LABKIT_NOTEBOOK", "04_test")
     table = sweep.run(trained, GRID, range(2), name="test")
     sessions = Ledger().query(
@@ -465,6 +468,16 @@ def test_number_of_jobs(monkeypatch):
         monkeypatch.setenv("LABKIT_JOBS", text)
         with pytest.raises(ValueError, match=f"LABKIT_JOBS={text} must be a whole number"):
             sweep.run(trained, GRID, [0], name="test")
+
+
+def test_a_worker_takes_the_number_of_threads(tmp_path):
+    threads = torch.get_num_threads()
+    try:
+        basis = sweep._versions() | {"threads": threads + 1}
+        _, end = sweep._one("key", in_turn, {"folder": str(tmp_path)}, 1, [], basis, {})
+        assert end["results"]["threads"] == threads + 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("other", ["torch", "labkit_sha256"])
@@ -564,6 +577,8 @@ from torch import nn
 from labkit import data, models
 
 WIDTH = 3
+FACTOR = 7
+NAMES = {"one", "two", "three", "four", "five", "six", "seven"}
 SETTINGS = {"rates": [0.1, 0.2], "activation": torch.relu, "loss": None}
 TABLE = torch.eye(3)
 DIGITS = data.repeats(4)
@@ -593,7 +608,7 @@ def load(n):
     return n + 5
 
 
-def inner(inputs, factor=7):
+def inner(inputs, factor=FACTOR):
     return inputs * factor
 
 
@@ -616,7 +631,7 @@ def unused():
 
 def experiment(seed, width=4):
     def nested():
-        return SETTINGS, TABLE, DIGITS, load(1), models.mlp([2, 2])
+        return NAMES, SETTINGS, TABLE, DIGITS, load(1), models.mlp([2, 2])
 
     return {"a": Net(), "b": nested(), "c": Configuration(), "d": decorated(3)}
 """
@@ -651,7 +666,9 @@ def code_hash(code, tmp_path, monkeypatch, name="some_module"):
         ("Net(Base)", "Net(nn.Module)"),
         ("return WIDTH", "return WIDTH + 1"),
         ("n + 5", "n + 6"),
-        ("factor=7", "factor=8"),
+        ("FACTOR = 7", "FACTOR = 8"),
+        ("factor=FACTOR", "factor=7"),
+        ('"seven"', '"eight"'),
         ("2 * function", "3 * function"),
         ("n - 11", "n - 12"),
         ("width=4", "width=5"),
