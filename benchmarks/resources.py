@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 import curriculum
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "LABKIT_JOBS": "1"}  # as under test and on Binder
+
 
 def children():
     """CPU seconds of all finished child processes, and the peak memory of the largest, in MB."""
@@ -29,7 +31,7 @@ def main(numbers):
     for source in curriculum.sources(numbers):
         before, start = children()[0], time.perf_counter()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-            curriculum.execute(curriculum.build(source), source.stem, outputs, environment={"OMP_NUM_THREADS": "1"})
+            curriculum.execute(curriculum.build(source), source.stem, outputs, environment=ONE_THREAD)
         after, peak = children()
         print(f"{source.stem:<24}{after - before:>12.0f}{time.perf_counter() - start:>15.0f}{peak:>9.0f}")
 

@@ -35,7 +35,8 @@ def _check(inputs, targets, factors, axis=0):
                 f"{name} of shape {list(values.shape)} does not match inputs of shape {list(inputs.shape)}: "
                 "each example needs one row in each."
             )
-        if values.is_floating_point() and not torch.isfinite(values).all():
+        # the extremes show NaN and infinity without a copy of the data
+        if values.is_floating_point() and values.numel() and not torch.stack(values.aminmax()).isfinite().all():
             raise ValueError(f"{name} contains NaN or infinite values: remove or repair those examples first.")
 
 
@@ -54,7 +55,7 @@ def fingerprint(inputs, targets, factors=None):
     for name, values in [("inputs", inputs), ("targets", targets), *sorted((factors or {}).items())]:
         array = values.detach().cpu().numpy()
         digest.update(f"{name} {array.dtype.name} {list(array.shape)}\n".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 
@@ -65,7 +66,7 @@ class Examples:
     inputs     tensor [n, ...]; with a replicate axis (see `stack`) [K, n, ...]
     targets    tensor [n] of class numbers (int64), [n, T] for sequences, or any float tensor [n, ...] for regression
     factors    name -> tensor [n]: what else is known of each example, such as MNIST-1D's shift
-    dataset    the `Dataset` they are from, or None
+    dataset    what is known of the data set they are from (`Dataset.describe()`), or None
     role       "train", "validation", "test" or "all"
     seed       of the split, None where nothing was drawn
     split      how the split was made, in words
@@ -78,7 +79,7 @@ class Examples:
     inputs: torch.Tensor
     targets: torch.Tensor
     factors: dict = dataclasses.field(default_factory=dict)
-    dataset: "Dataset | None" = None
+    dataset: dict | None = None  # not the Dataset, whose tensors would then stay in memory
     role: str = "all"
     seed: int | None = None
     split: str = ""
@@ -151,14 +152,19 @@ def stack(parts):
     alike = {(part.inputs.shape, part.targets.shape, part.role, tuple(part.factors)) for part in parts}
     if len(alike) > 1:
         raise ValueError("Stacked Examples must have the same shapes, role and factors: draw them with the same sizes.")
-    return Examples(
-        torch.stack([part.inputs for part in parts]),
-        torch.stack([part.targets for part in parts]),
-        {name: torch.stack([part.factors[name] for part in parts]) for name in parts[0].factors},
+    tensors = {
+        "inputs": torch.stack([part.inputs for part in parts]),
+        "targets": torch.stack([part.targets for part in parts]),
+        "factors": {name: torch.stack([part.factors[name] for part in parts]) for name in parts[0].factors},
+    }
+    stacked = Examples(
+        **tensors,
         role=parts[0].role,
         transform=" | ".join(dict.fromkeys(part.transform for part in parts)),
         parts=parts,
     )
+    # each part looks at the stack's memory from here on, so that nothing is kept twice
+    return dataclasses.replace(stacked, parts=tuple(stacked.replicate(k) for k in range(len(parts))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,7 +223,7 @@ class Dataset:
 
         def part(role, rows):
             tensors = _each(lambda values: values[torch.from_numpy(rows)], self)
-            return Examples(**tensors, dataset=self, role=role, seed=seed, split=name)
+            return Examples(**tensors, dataset=self.describe(), role=role, seed=seed, split=name)
 
         kept_back = part("validation", rest[:validation]) if validation else None
         return Split(part("train", rest[validation:]), kept_back, part("test", test))
@@ -404,11 +410,13 @@ def sparse_parity(n, seed=0, *, tasks=32, bits=12, chosen=3, exponent=1.4):
     frequency = np.arange(1, tasks + 1) ** -float(exponent)
     task = generator.choice(tasks, n, p=frequency / frequency.sum())
     on = generator.integers(0, 2, (n, bits))
-    inputs = np.concatenate([np.eye(tasks)[task], 2 * on - 1], axis=1)
+    inputs = torch.zeros(n, tasks + bits)
+    inputs[torch.arange(n), torch.from_numpy(task)] = 1
+    inputs[:, tasks:] = torch.from_numpy(2 * on - 1)
     sizes = f"n={n}, seed={seed}, tasks={tasks}, bits={bits}, chosen={chosen}, exponent={exponent:g}"
     return Dataset(
         name="sparse parity",
-        inputs=torch.tensor(inputs, dtype=torch.float32),
+        inputs=inputs,
         targets=torch.from_numpy(np.take_along_axis(on, subsets[task], axis=1).sum(1) % 2),
         factors={"task": torch.from_numpy(task)},
         n_classes=2,
@@ -455,7 +463,7 @@ class Text:
         start = torch.from_numpy(_generator(seed).integers(0, len(text) - context, n))
         drawn = text.unfold(0, context + 1, 1)[start]
         name = f"{n} random windows of {context} characters"
-        return Examples(drawn[:, :-1], drawn[:, -1].long(), dataset=self, role=part, seed=seed, split=name)
+        return Examples(drawn[:, :-1], drawn[:, -1].long(), dataset=self.describe(), role=part, seed=seed, split=name)
 
 
 @functools.cache

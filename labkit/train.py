@@ -411,7 +411,7 @@ def _split_ids(ledger, examples, replicates):
     """The ledger's split for each replicate: the same for all, unless each has data of its own."""
     ids = []
     for part in [examples.replicate(k) for k in range(replicates)] if examples.parts else [examples]:
-        dataset_id = ledger.dataset(part.dataset.describe()) if part.dataset else None
+        dataset_id = ledger.dataset(part.dataset) if part.dataset else None
         ids.append(ledger.split({**part.describe(), "dataset_id": dataset_id}))
     return ids if examples.parts else ids * replicates
 

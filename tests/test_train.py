@@ -465,7 +465,7 @@ def test_a_run_is_recorded_with_data_architecture_settings_curve_and_cost():
     assert '"schedule": "cosine"' in row.config
     assert '"momentum": 0.9' in row.config
     assert row.final_loss == history.loss[-1]
-    assert (row.dataset, row.d_sha, row.s_sha) == ("digits", DIGITS.train.dataset.sha256, shuffled.sha256)
+    assert (row.dataset, row.d_sha, row.s_sha) == ("digits", DIGITS.train.dataset["sha256"], shuffled.sha256)
     assert (row["transform"], row.role, row.n_examples) == ("labels shuffled", "train", 1097)
     assert (row.architecture, row.n_parameters) == ("MLP 64-16-10", 64 * 16 + 16 + 16 * 10 + 10)
     # Forward 2 FLOPs a weight and example; backward twice that, less the gradient at the inputs: nobody needs it.
