@@ -768,7 +768,7 @@ LONG_RUNS = {
     "04_language_models": {
         "experiment": language_model,
         "grid": LONG_GRID,
-        "seeds": [*range(5), *range(1000, 1020)],  # the notebook's replicates, and those of its pilot
+        "seeds": [*range(5), *range(1000, 1020), *range(2000, 2020)],  # of the notebook, its pilot and `make claims`
     }
 }
 
