@@ -721,7 +721,7 @@ guess_split.resolve(guess_split.options[1])
 # ### Language models, trained
 #
 # Now for real: the models of the cell above, on the text of Python's standard library, about nine million characters, each
-# hardly a window met twice. A whole study of five budgets takes longer than a notebook may. So it was run once by `make long`, with 25 seeds, and
+# hardly a window met twice. A whole study of five budgets takes longer than a notebook may. So it was run once by `make long`, with 45 seeds, and
 # its table is in the repository with the hash of this code, machine and date. Here you train a small part of it
 # with the same function, through `labkit.sweep`: it spreads configurations over the cores, survives an interruption, and runs
 # unchanged on a cluster (README).
