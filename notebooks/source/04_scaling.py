@@ -353,7 +353,7 @@ simulated = pd.DataFrame({"scale": simulated_scale, "simulated_loss": 2.0 * simu
 known = fit_with_offset(simulated_scale, simulated.simulated_loss.to_numpy())
 assert np.isclose(known[2], 0.9)  # where the law is exact and without noise, b is found
 save_table(simulated, "python_scaling_curve")
-save_table(pd.DataFrame({"scale": sizes, "measured_loss": curve.mean(0)}), "measured_scaling_curve")
+save_table(pd.DataFrame({"scale": sizes, "measured_loss": curve.mean(0)}), "04_measured_scaling_curve")
 
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.4))
 panels[0].hist(offsets, bins=np.linspace(0, curve.mean(0).min(), 21), color=figures.PALETTE[0])
