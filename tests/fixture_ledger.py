@@ -44,7 +44,7 @@ def build(path):
 
 def _weights():
     weights = {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "0.bias": np.zeros(2, dtype=np.float32)}
-    return safetensors.numpy.save(weights, metadata={"run_ids": "[1]"})
+    return safetensors.numpy.save(weights, metadata={"run_ids": "1"})
 
 
 def _sha256(content):
