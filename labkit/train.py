@@ -751,7 +751,7 @@ def read_checkpoint(path, ledger):
                 f"{path} is a pickle, which can run any code when it is read: use save_checkpoint."
             ) from None
         raise ValueError(f"{path} is not a whole safetensors file ({error}): save it again.") from None
-    # Eight bytes give the length of the header, which is JSON: https://huggingface.co/docs/safetensors
+    # The format: eight bytes give the length of the header that follows them, which is JSON.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     run_ids = [int(i) for i in header.get("__metadata__", {}).get("run_ids", "").split(",") if i.strip().isdecimal()]
     if not run_ids:
