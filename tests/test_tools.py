@@ -324,22 +324,46 @@ def test_yes_no_failure_rate():
     assert pilot.yes_no_failure_rate(0.9, 5, 0.56, 1) == pytest.approx(1)
 
 
+def recorded(values, **columns):
+    """A row of the ledger's table `claim`, as pandas reads it."""
+    names = ("trials", "at_least", "at_most", "within_low", "within_high", "control", "control_mean")
+    row = dict.fromkeys(names) | {"statement": "s", "scale": "linear", "values": json.dumps(values)} | columns
+    return pd.DataFrame([row]).iloc[0]
+
+
 def test_rates_of_0_and_1_have_a_distance_where_their_trials_are_known():
-    claim = pd.Series({"statement": "s", "values": "[1.0, 0.98, 0.99]", "scale": "logit", "trials": 100,
-                       "at_least": 0.5, "at_most": None, "within_low": None, "within_high": None,
-                       "control_mean": None})  # fmt: skip
     rates = (np.array([100, 98, 99]) + 0.5) / 101
     logits = np.log(rates / (1 - rates))
-    assert pilot.summarise(claim, 5)["distance_in_sd"] == pytest.approx(logits.mean() / logits.std(ddof=1))
+    found = pilot.summarise(recorded([1.0, 0.98, 0.99], scale="logit", trials=100, at_least=0.5), 5)
+    assert found["distance_in_sd"] == pytest.approx(logits.mean() / logits.std(ddof=1))
+    assert found["mean"] == pytest.approx(0.99)
 
 
 def test_distance_to_threshold_on_its_scale():
-    nan = float("nan")
-    distance = pilot.distance_to_threshold
-    assert distance([2.0, 4.0], "linear", 1.0, nan, (nan, nan)) == pytest.approx(2 / 2**0.5)
-    assert distance([2.0, 4.0], "linear", nan, 1.0, (nan, nan)) == pytest.approx(-2 / 2**0.5)
-    assert distance([1.0, 4.0], "log", 1.0, nan, (nan, nan)) == pytest.approx(0.5**0.5)
-    assert distance([0.4, 0.6], "logit", nan, nan, (0.3, 0.8)) == distance([0.4, 0.6], "logit", 0.3, nan, (nan, nan))
+    def distance(values, **columns):
+        return pilot.summarise(recorded(values, **columns), 5)["distance_in_sd"]
+
+    assert distance([2.0, 4.0], at_least=1.0) == pytest.approx(2 / 2**0.5)
+    assert distance([2.0, 4.0], at_most=1.0) == pytest.approx(-2 / 2**0.5)
+    assert distance([1.0, 4.0], at_least=1.0, scale="log") == pytest.approx(0.5**0.5)
+    within = {"within_low": 0.3, "within_high": 0.8, "scale": "logit"}
+    assert distance([0.4, 0.6], **within) == distance([0.4, 0.6], at_least=0.3, scale="logit")
+    assert distance([0.5, 0.5], **within) == np.inf
+    assert distance([0.2, 0.2], **within) == -np.inf
+
+
+def test_predicted_failures_by_simulation():
+    """Both ends of an equivalence, and a control that now and then meets the threshold."""
+    generator = np.random.default_rng(1)
+    values, control = generator.normal(0, 1, 400), generator.normal(2.5, 1, 400)
+    draws = generator.normal(values.mean(), values.std(ddof=1), (200_000, 5))
+    width = pilot.stats.t.ppf(0.95, 4) * draws.std(1, ddof=1) / 5**0.5
+    outside = (draws.mean(1) - width < -1.5) | (draws.mean(1) + width > 2)
+    met = abs(generator.normal(control.mean(), control.std(ddof=1) / 5**0.5, 200_000) - 0.25) <= 1.75
+    row = recorded(values.tolist(), within_low=-1.5, within_high=2.0, control=json.dumps(control.tolist()))
+    assert pilot.summarise(row, 5)["predicted_failure_rate"] == pytest.approx((outside | met).mean(), abs=0.01)
+    row = recorded([True] * 20, scale="yes/no", at_least=0.5, control=json.dumps([True, False] * 10))
+    assert pilot.summarise(row, 5)["predicted_failure_rate"] == pytest.approx(0.5)
 
 
 def workspace_copy(name="00_good"):

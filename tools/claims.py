@@ -24,9 +24,9 @@ HEAD = """\
 
 Each notebook ran once on {replicates} fresh replicates (seeds from {seed} on), which neither it has used nor the pilot
 that chose the thresholds. *Measured* is their mean ± standard deviation; *distance* is from the mean to the threshold,
-in such deviations and on the scale on which the claim is tested (the logarithm for ratios, the logit for rates); *n* is the
-number of replicates in the notebook; and *fails* is how often its test with that n would miss, were the values normal
-with this mean and deviation. These rates are estimates from {replicates} values.
+in such deviations and on the scale on which the claim is tested (the logarithm for ratios, the logit for rates). *n* is
+the number of replicates in the notebook; *fails* is how often its test with that n would miss, or its control meet the
+threshold, were their values normal with these means and deviations: an estimate from {replicates} values.
 """
 
 

@@ -52,6 +52,26 @@ def with_parameters(notebook, **parameters):
     return notebook
 
 
+def on_scale(claim, column):
+    """The claim's values, or its control's, on the scale on which it is tested, as `claim` puts them there."""
+    values, trials = np.array(json.loads(claim[column]), dtype=float), claim["trials"]
+    return TRANSFORMS[claim["scale"]]((values * trials + 0.5) / (trials + 1) if pd.notna(trials) else values)
+
+
+def limits(claim):
+    """The lowest and the highest mean that the threshold allows, on the claim's scale."""
+    low = claim["within_low"] if pd.isna(claim["at_least"]) else claim["at_least"]
+    high = claim["within_high"] if pd.isna(claim["at_most"]) else claim["at_most"]
+    transform = TRANSFORMS[claim["scale"]]
+    return transform(low) if pd.notna(low) else -np.inf, transform(high) if pd.notna(high) else np.inf
+
+
+def distances(values, low, high):
+    """From the mean up from the lower limit and down from the upper one, in standard deviations; negative beyond."""
+    spread, gaps = values.std(ddof=1), np.array([values.mean() - low, high - values.mean()])
+    return gaps / spread if spread > 0 else np.copysign(np.inf, gaps)
+
+
 def failure_rate(distance, n):
     """How often a one-sided 95 % t bound from n values misses a threshold `distance` standard deviations away."""
     if not np.isfinite(distance):
@@ -70,14 +90,13 @@ def yes_no_failure_rate(proportion, n, low, high):
     return rate
 
 
-def distance_to_threshold(values, scale, at_least, at_most, within):
-    """Pilot mean to threshold in pilot standard deviations, on the claim's scale; negative on the wrong side."""
-    transform = TRANSFORMS[scale]
-    x = transform(np.asarray(values, dtype=float))
-    spread = x.std(ddof=1)
-    gaps = [x.mean() - transform(bound) for bound in (at_least, within[0]) if pd.notna(bound)]
-    gaps += [transform(bound) - x.mean() for bound in (at_most, within[1]) if pd.notna(bound)]
-    return min(gaps) / spread if spread > 0 else np.copysign(np.inf, min(gaps))
+def empty_rate(control, n, low, high, yes_no):
+    """How often the mean of n such values of the control meets the threshold, so that the claim is empty."""
+    if yes_no:
+        meets = [yes for yes in range(n + 1) if low <= yes / n <= high]
+        return float(stats.binom.pmf(meets, n, control.mean()).sum())
+    below, above = distances(control, low, high) * np.sqrt(n)
+    return float(stats.norm.cdf(above) - stats.norm.cdf(-below))
 
 
 def side_and_threshold(claim):
@@ -90,29 +109,24 @@ def side_and_threshold(claim):
 
 
 def summarise(claim, n):
-    values, trials = np.array(json.loads(claim["values"]), dtype=float), claim["trials"]
-    bounds = claim[["at_least", "at_most", "within_low", "within_high"]].astype(float)
-    limits = bounds["at_least"], bounds["at_most"], (bounds["within_low"], bounds["within_high"])
-    smoothed = (values * trials + 0.5) / (trials + 1) if pd.notna(trials) else values  # as `claim` does
-    distance = distance_to_threshold(smoothed, claim["scale"], *limits)
+    values, (low, high), yes_no = on_scale(claim, "values"), limits(claim), claim["scale"] == "yes/no"
+    misses = [failure_rate(distance, n) for distance in distances(values, low, high)]
+    fails = yes_no_failure_rate(values.mean(), n, low, high) if yes_no else min(1.0, sum(misses))
+    empty = empty_rate(on_scale(claim, "control"), n, low, high, yes_no) if pd.notna(claim["control"]) else 0.0
     side, threshold = side_and_threshold(claim)
-    if claim["scale"] == "yes/no":
-        low, high = np.nanmax([limits[0], limits[2][0], 0]), np.nanmin([limits[1], limits[2][1], 1])
-        rate = yes_no_failure_rate(np.mean(values), n, low, high)
-    else:
-        rate = failure_rate(distance, n)
+    measured = json.loads(claim["values"])
     return {
         "statement": claim["statement"],
         "scale": claim["scale"],
         "side": side,
         "threshold": threshold,
-        "replicates": len(values),
-        "mean": np.mean(values),
-        "sd": np.std(values, ddof=1),
-        "distance_in_sd": distance,
+        "replicates": len(measured),
+        "mean": np.mean(measured),
+        "sd": np.std(measured, ddof=1),
+        "distance_in_sd": distances(values, low, high).min(),
         "control_mean": claim["control_mean"],
         "n_in_notebook": n,
-        "predicted_failure_rate": rate,
+        "predicted_failure_rate": 1 - (1 - fails) * (1 - empty),
     }
 
 
