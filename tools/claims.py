@@ -11,7 +11,6 @@ Printed is how often a run of all notebooks on a new machine would have every cl
 import sys
 
 import curriculum
-import pandas as pd
 import pilot
 
 from labkit.audit import number
@@ -47,8 +46,8 @@ def line(table):
     at_least = max(0.0, 1 - table.predicted_failure_rate.sum())
     return (
         f"The {len(table)} claims of {which}, measured on {table.replicates.min()} fresh replicates: in a run on a new "
-        f"machine all of them hold with probability {percent(all_green(table))} if they are independent, and at "
-        f"least {percent(at_least).removeprefix('more than ')} if they are not."
+        f"machine all of them hold with probability {percent(all_green(table))} (if they are independent; at least "
+        f"{percent(at_least).removeprefix('more than ')} whatever their dependence)."
     )
 
 
@@ -89,8 +88,7 @@ def main():
         worst = table.nlargest(5, "predicted_failure_rate")
         columns = ["notebook", "statement", "threshold", "mean", "sd", "distance_in_sd", "predicted_failure_rate"]
         print("The five claims most likely to fail:")
-        with pd.option_context("display.max_colwidth", 70, "display.width", 200):
-            print(worst[columns].to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+        print(worst[columns].to_string(index=False, max_colwidth=70, float_format=lambda value: f"{value:.3g}"))
         print(line(table))
     return "\n".join(problems) or None
 
