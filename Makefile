@@ -35,6 +35,10 @@ long: setup ## Long runs, into data/results/: claims on fresh replicates, experi
 	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
 	@$(RUN) tools/long.py $(NOTEBOOK)
 
+claims: setup ## Measure all claims once more, on REPLICATES=20 that nobody has looked at, and write their table
+	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK)
+	@$(RUN) tools/derive.py
+
 check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -52,5 +56,5 @@ clean: ## Remove what was installed and what runs have written (your workspace/ 
 	rm -rf .venv outputs/executed .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup run test lab notebooks long check lock clean
+.PHONY: help setup run test lab notebooks long claims check lock clean
 .DEFAULT_GOAL := help

@@ -7,6 +7,7 @@ measure    the field's measurements of networks and representations
 sweep      a grid of configurations × replicates, on all cores or a cluster
 evidence   `claim` checks a statement against replicates, `predict` asks you first
 ledger     the record of everything, in SQLite (its tables: schema.sql)
+audit      what the ledger holds, and whether it can be relied on: `python -m labkit.ledger`
 figures    one house style, with alt text and the numbers behind each figure
 
 Settings come from arguments and from these environment variables alone: LABKIT_OUTPUTS (the folder that is written to),

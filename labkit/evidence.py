@@ -6,6 +6,7 @@ Both leave their record in the ledger (tables `claim`, `claim_run`, `prediction`
 from __future__ import annotations
 
 import html
+import json
 import math
 import numbers
 import os
@@ -160,32 +161,14 @@ def claim(
     if values.dtype == bool:
         _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
         scale = "yes/no"
-    _, backward, average, *_ = _SCALES[scale]
-    limits, threshold = _threshold(at_least, at_most, within, scale)
-    mean, low, high = _bounds(_on_scale(values, "values", scale, trials))
-    verdict = "holds" if _holds(low, high, limits) else "fails"
     if control is not None:
         control = _replicates(control, "control")
         if (control.dtype == bool) != (values.dtype == bool):
             raise ClaimError("values and control differ in kind: give both as booleans or both as numbers.")
-        control_mean, *_ = _bounds(_on_scale(control, "control", scale, trials))
-        # The control's mean is enough to make the claim empty. If the control had to pass the whole test, its own
-        # noise would protect an empty claim: the wider the control's spread, the less often it would pass.
-        verdict = "empty" if _holds(control_mean, control_mean, limits) else verdict
+    outcome, threshold = _judge(values, control, at_least, at_most, within, scale, trials)
 
     demonstration, ledger = _demonstration.get(), Ledger()
-    found = {
-        "statement": statement,
-        "verdict": verdict,
-        "mean": float(backward(mean)),
-        "low": float(backward(low)),
-        "high": float(backward(high)),
-        "n": len(values),
-        "source": source,
-        "control_mean": None if control is None else float(backward(control_mean)),
-        "over": over,
-        "no_control": no_control,
-    }
+    found = {"statement": statement, **outcome, "source": source, "over": over, "no_control": no_control}
     row = found | {
         "session_id": ledger.session(),
         "scale": scale,
@@ -200,15 +183,50 @@ def claim(
     }
     (claim_id,) = ledger.record("claim", row)
     ledger.record("claim_run", [{"claim_id": claim_id, "run_id": run} for run in dict.fromkeys(runs)])
-    result = ClaimResult(**found, threshold=f"{average} {threshold}", id=claim_id)
+    result = ClaimResult(**found, threshold=threshold, id=claim_id)
     _show(result._repr_html_(), str(result))
     if demonstration is not None:
         demonstration.append(result)
-    if verdict == "fails" and not _only_record():
+    if result.verdict == "fails" and not _only_record():
         raise ClaimFailed(f"The claim does not hold. {result._line(result.measured)}", result)
-    if verdict == "empty" and not _only_record():
+    if result.verdict == "empty" and not _only_record():
         raise ClaimEmpty(f"The claim is empty: its control meets it too. {result._line(result.measured)}", result)
     return result
+
+
+def _judge(values, control, at_least, at_most, within, scale, trials):
+    """What follows from the replicates alone: (verdict, interval and control's mean as a dict, threshold in words)."""
+    _, backward, average, *_ = _SCALES[scale]
+    limits, threshold = _threshold(at_least, at_most, within, scale)
+    mean, low, high = _bounds(_on_scale(values, "values", scale, trials))
+    verdict, control_mean = "holds" if _holds(low, high, limits) else "fails", None
+    if control is not None:
+        centre, *_ = _bounds(_on_scale(control, "control", scale, trials))
+        # The control's mean is enough to make the claim empty. If the control had to pass the whole test, its own
+        # noise would protect an empty claim: the wider the control's spread, the less often it would pass.
+        verdict, control_mean = "empty" if _holds(centre, centre, limits) else verdict, float(backward(centre))
+    mean, low, high = (float(backward(value)) for value in (mean, low, high))
+    found = {"verdict": verdict, "mean": mean, "low": low, "high": high, "n": len(values), "control_mean": control_mean}
+    return found, f"{average} {threshold}"
+
+
+def contradictions(row) -> list[str]:
+    """The columns of a claim's row in the ledger that do not follow from its values; all is well where there are none.
+
+    Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
+    """
+    row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
+    within = None if row["within_low"] is None else (row["within_low"], row["within_high"])
+    values, control = (text and np.asarray(json.loads(text)) for text in (row["values"], row["control"]))
+    trials = row["trials"] and int(row["trials"])
+    found, _ = _judge(values, control, row["at_least"], row["at_most"], within, row["scale"], trials)
+
+    def agree(stored, computed):
+        if not isinstance(computed, float):
+            return stored == computed
+        return stored is not None and math.isclose(stored, computed, rel_tol=1e-9, abs_tol=1e-12)
+
+    return [name for name, value in found.items() if not agree(row[name], value)]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The ledger: one SQLite file that keeps what was trained, measured, predicted and claimed. Introduced in notebook 00.
 
+`python -m labkit.ledger` says what is in it and whether it can be relied on: see `audit.py`.
+
 Its tables are the letters of S = (D, A, Θ, C, E, G); read them in `schema.sql`, beside this file. Several notebooks may
 write at once, and a killed kernel leaves every finished record whole: each write opens the file, makes one transaction
 and closes it again.
@@ -77,16 +79,27 @@ def save_table(frame, name) -> Path | None:
     warning says so, and None is returned. Introduced in notebook 01.
     """
     path = outputs_dir() / "tables" / f"{name}.csv"
-    partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(partial, index=False)
-        partial.replace(path)
+        write_csv(frame, path)
     except OSError as error:
         reason = error.strerror or error
         warnings.warn(f"{path.name} cannot be written ({reason}): the notebook goes on without it.", stacklevel=2)
         return None
     return path
+
+
+def write_csv(frame, path) -> None:
+    """Write a DataFrame without its index to a file, whole or not at all, or into an open one. Raises OSError."""
+    if hasattr(path, "write"):
+        frame.to_csv(path, index=False)
+        return
+    partial = Path(f"{path}.partial")
+    try:
+        frame.to_csv(partial, index=False)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class Ledger:
@@ -517,3 +530,9 @@ def labkit_sha256() -> str:
     for path in sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".sql")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    from labkit.audit import main
+
+    sys.exit(main())

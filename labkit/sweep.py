@@ -63,7 +63,7 @@ def run(experiment, grid, seeds, *, name, data=None):
     """
     backend, _ = joblib.parallel.get_active_backend()
     local = isinstance(backend, joblib.parallel.LokyBackend)  # joblib's default: the caller has not chosen another
-    jobs = _jobs() if local else None
+    jobs = processes() if local else None
     basis = {
         "code_sha256": code_sha256(experiment),
         "data_sha256": getattr(data, "sha256", data),
@@ -126,7 +126,7 @@ def _runs(grid, seeds):
     return [(configuration, int(seed)) for configuration in grid for seed in seeds]
 
 
-def _jobs():
+def processes():
     """The number of processes on this machine."""
     jobs = os.environ.get("LABKIT_JOBS") or (1 if device().type == "cuda" else joblib.cpu_count())
     if not re.fullmatch("[1-9][0-9]*", str(jobs)):

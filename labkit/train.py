@@ -6,6 +6,7 @@ Every run is recorded in the ledger: its data, architecture, settings, loss curv
 import copy
 import dataclasses
 import hashlib
+import json
 import math
 import os
 import time
@@ -673,26 +674,33 @@ def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups
 
 
 def save_checkpoint(model, path=None):
-    """Write the model's parameters and buffers to a safetensors file, which holds numbers only, and return its path.
+    """Write a trained model's parameters and buffers to a safetensors file, and return its path.
 
-    By default into `outputs/checkpoints/`. The ledger keeps the file's fingerprint for `load_checkpoint`, where the
-    model has been trained.
+    By default into `outputs/checkpoints/`. The file holds numbers and the ids of the training runs, nothing that could
+    be run as code; the ledger keeps its fingerprint, and `load_checkpoint` reads no other file. Raises ValueError for a
+    model without a training run in the ledger.
     """
+    ledger, run_ids = Ledger(), _run_ids(model)
+    steps = [_steps_done(ledger, run_id) for run_id in run_ids]
+    if None in steps:
+        raise ValueError("The ledger has no training run of this model, so nobody could say what it is: fit it first.")
     copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in model.state_dict().items()}
-    data = safetensors.torch.save(copies)
+    data = safetensors.torch.save(copies, metadata={"run_ids": ",".join(map(str, run_ids))})
     sha256 = hashlib.sha256(data).hexdigest()
     path = Path(path) if path else outputs_dir() / "checkpoints" / f"{sha256[:16]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     partial.replace(path)  # whole or not at all
-    ledger = Ledger()
     row = {"path": _recorded_path(path), "sha256": sha256, "bytes": len(data)}
-    for run_id in _run_ids(model):
-        done = ledger.query("SELECT steps_done FROM training_run WHERE id = ?", [run_id])
-        if len(done):
-            ledger.record("checkpoint", {**row, "run_id": run_id, "step": int(done.steps_done[0])})
+    ledger.record("checkpoint", [{**row, "run_id": i, "step": step} for i, step in zip(run_ids, steps, strict=True)])
     return path
+
+
+def _steps_done(ledger, run_id):
+    """Of a training run; None where the ledger does not know it."""
+    done = ledger.query("SELECT steps_done FROM training_run WHERE id = ?", [run_id])
+    return int(done.steps_done[0]) if len(done) else None
 
 
 def _recorded_path(path):
@@ -702,20 +710,13 @@ def _recorded_path(path):
 
 
 def load_checkpoint(model, path):
-    """Read a file of `save_checkpoint` into `model` and return it.
+    """Read a file of `save_checkpoint` into `model`, which gets the file's run ids, and return it.
 
-    Raises ValueError, with the model untouched, for a file that is not safetensors, that has changed since the ledger
-    recorded it, or whose tensors are not those of the model.
+    Raises ValueError, with the reason and the model untouched, for anything but a whole safetensors file with the ids
+    of training runs that the ledger knows, with the very bytes that it recorded, of this architecture.
     """
-    path = Path(path)
-    data = path.read_bytes()
-    known = Ledger().query("SELECT sha256 FROM checkpoint WHERE path = ? ORDER BY id", [_recorded_path(path)])
-    if len(known) and known.sha256.iloc[-1] != hashlib.sha256(data).hexdigest():
-        raise ValueError(f"{path} is not the file that the ledger recorded: it was changed or damaged; save it again.")
-    try:
-        state = safetensors.torch.load(data)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}): save it again.") from None
+    ledger = Ledger()
+    state, run_ids = read_checkpoint(path, ledger)
     own = model.state_dict()
     for name in [*own, *(state.keys() - own.keys())]:
         if name not in state or name not in own or state[name].shape != own[name].shape:
@@ -723,5 +724,45 @@ def load_checkpoint(model, path):
             raise ValueError(
                 f"{path} does not fit this model: {name} is {shapes[0]} in the file, {shapes[1]} in the model."
             )
+    net, ensemble = (model[0], True) if isinstance(model, Ensemble) else (model, False)
+    known = ledger.query(
+        "SELECT name, config FROM architecture WHERE id = (SELECT architecture_id FROM training_run WHERE id = ?)",
+        [run_ids[0]],
+    )
+    if json.loads(known.config[0]) != _describe(net)["config"]:  # the same shapes, but tanh in place of ReLU, say
+        raise ValueError(f"{path} holds another architecture, {known.name[0]} with {known.config[0]}: build that one.")
     model.load_state_dict(state)
+    vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
     return model
+
+
+def read_checkpoint(path, ledger):
+    """The tensors of a file of `save_checkpoint`, by name, and its training runs: ({name: tensor}, [run id]).
+
+    Raises ValueError, with the reason, for every other file: another format, a torn file, one without training runs,
+    with runs that the ledger does not know, or with other bytes than the ledger recorded for them.
+    """
+    data = Path(path).read_bytes()
+    try:
+        state = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        if data.startswith((b"PK", b"\x80")):  # what torch.save and pickle write
+            raise ValueError(
+                f"{path} is a pickle, which can run any code when it is read: use save_checkpoint."
+            ) from None
+        raise ValueError(f"{path} is not a whole safetensors file ({error}): save it again.") from None
+    # The format: eight bytes give the length of the header that follows them, which is JSON.
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    run_ids = [int(i) for i in header.get("__metadata__", {}).get("run_ids", "").split(",") if i.strip().isdecimal()]
+    if not run_ids:
+        raise ValueError(f"{path} names no training run, so nobody knows what it learned from: use save_checkpoint.")
+    sha256 = hashlib.sha256(data).hexdigest()
+    for run_id in run_ids:
+        if _steps_done(ledger, run_id) is None:
+            raise ValueError(f"{path} is of training run {run_id}, which {ledger.path.name} does not know.")
+        if not len(ledger.query("SELECT id FROM checkpoint WHERE run_id = ? AND sha256 = ?", [run_id, sha256])):
+            raise ValueError(
+                f"{path} is not the file that the ledger recorded for training run {run_id}: it was changed or "
+                "damaged, or belongs to another ledger; save it again."
+            )
+    return state, run_ids

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import struct
 import sysconfig
@@ -12,6 +13,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
+from labkit import data
 from labkit.data import (
     Dataset,
     Examples,
@@ -81,6 +83,86 @@ def test_digits_are_scikit_learns(whole):
 def test_digits_bytes_have_not_changed(whole):
     assert whole.sha256 == DIGITS_SHA256, "The digits' bytes changed: find out why before any result is compared."
     assert DIGITS_SHA256 in (ROOT / whole.datasheet).read_text(encoding="utf-8")
+
+
+# Datasheets
+
+
+FIXED = {"digits": digits, "repeats": lambda: repeats(1000), "sparse_parity": lambda: sparse_parity(1000)}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_fixed_data_set_is_the_one_of_its_datasheet_and_raises_no_alarm(name, recwarn):
+    made = FIXED[name]()
+    datasheet, stated = data.FIXED[made.source]
+    assert (made.datasheet, made.sha256) == (datasheet, stated) == (f"data/{name}.md", made.describe()["sha256"])
+    assert stated in (ROOT / datasheet).read_text(encoding="utf-8")
+    assert not recwarn.list
+
+
+def test_all_fixed_data_sets_are_tested():
+    assert {f"data/{name}.md" for name in FIXED} == {datasheet for datasheet, _ in data.FIXED.values()}
+
+
+def test_digits_with_one_changed_pixel_are_reported_when_loaded(monkeypatch):
+    images, labels = load_digits(return_X_y=True)
+    images[1234, 20] += 1
+    monkeypatch.setattr(data, "load_digits", lambda return_X_y: (images, labels))
+    with pytest.warns(
+        UserWarning, match=r"not the data that data/digits\.md describes .SHA-256 .*b353a2c0bcc1"
+    ) as told:
+        digits()
+    assert len(told) == 1
+    assert len(str(told[0].message).splitlines()) == 1
+
+
+def test_another_stream_of_numpy_is_reported_when_loaded(monkeypatch):
+    monkeypatch.setattr(data, "_generator", lambda seed: np.random.Generator(np.random.MT19937(seed)))
+    for make in (lambda: repeats(1000), lambda: sparse_parity(1000)):
+        with pytest.warns(UserWarning, match="find out what changed them before you compare results"):
+            make()
+    repeats(999), sparse_parity(1000, seed=1)  # which no datasheet describes
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_bytes_changed_in_place_are_reported_when_recorded(name):
+    made = FIXED[name]()
+    made.targets[7] = (made.targets[7] + 1) % made.n_classes
+    with pytest.warns(UserWarning, match=rf"not the data that data/{name}\.md describes"):
+        recorded = made.split(0).train.dataset["sha256"]
+    assert recorded == fingerprint(made.inputs, made.targets, made.factors)
+
+
+def test_data_that_differ_between_machines_raise_no_alarm(recwarn):
+    made = mnist1d()
+    made.inputs[0, 0] += 1e-7
+    made.describe()
+    changed = dataclasses.replace(library_text(), train=library_text().train + 1)
+    changed.describe()
+    assert not recwarn.list
+
+
+SECTIONS = ["Motivation", "Composition", "Collection process", "Preprocessing", "Uses", "Distribution", "Maintenance"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data").glob("[!R]*.md")), ids=lambda path: path.stem)
+def test_a_datasheet_answers_each_section_of_gebru_et_al(path):
+    text = path.read_text(encoding="utf-8")
+    head, *sections = text.split("\n## ")
+    assert [section.splitlines()[0] for section in sections] == SECTIONS
+    assert all(section.split("\n", 1)[1].strip() for section in sections)
+    for row in ("Full name", "Licence", "Size", "Fingerprint (SHA-256)"):
+        assert f"| {row} |" in head
+    assert "**People.**" in text
+    assert "should it not be used for?" in text
+    assert path.name in (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_data_set_has_its_datasheet():
+    for made in (digits(), mnist1d(10), repeats(10), sparse_parity(10), library_text()):
+        assert made.datasheet in [f"data/{path.name}" for path in (ROOT / "data").glob("[!R]*.md")]
+        text = (ROOT / made.datasheet).read_text(encoding="utf-8")
+        assert f"labkit.data.{Path(made.datasheet).stem}(" in text
 
 
 def test_datasheets_state_source_and_licence(whole):

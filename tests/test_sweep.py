@@ -461,9 +461,9 @@ def test_number_of_jobs(monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 7)
     for text, jobs in (("3", 3), ("1", 1), ("", 7)):
         monkeypatch.setenv("LABKIT_JOBS", text)
-        assert sweep._jobs() == jobs
+        assert sweep.processes() == jobs
     monkeypatch.setattr(sweep, "device", lambda: torch.device("cuda"))
-    assert sweep._jobs() == 1
+    assert sweep.processes() == 1
     for text in ("0", "-1", "two", "1.5"):
         monkeypatch.setenv("LABKIT_JOBS", text)
         with pytest.raises(ValueError, match=f"LABKIT_JOBS={text} must be a whole number"):

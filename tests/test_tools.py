@@ -6,14 +6,18 @@ import re
 import subprocess
 import sys
 
+import claims
 import curriculum
 import derive
 import lab
 import long
 import nbformat
+import numpy as np
+import pandas as pd
 import pilot
 import pytest
 import run
+from nbclient.exceptions import CellExecutionError
 
 from labkit import data, sweep
 
@@ -42,7 +46,9 @@ def small_curriculum(tmp_path, monkeypatch):
     monkeypatch.setattr(curriculum, "NOTEBOOKS", notebooks)
     monkeypatch.setattr(lab, "WORKSPACE", tmp_path / "workspace")
     monkeypatch.setattr(lab, "COPIED", tmp_path / "workspace" / ".copied.json")
-    monkeypatch.setattr(pilot, "TABLE", tmp_path / "pilot.csv")
+    monkeypatch.setattr(pilot, "PILOT", pilot.PILOT._replace(table=tmp_path / "claims_pilot.csv"))
+    monkeypatch.setattr(claims, "CLAIMS", claims.CLAIMS._replace(table=tmp_path / "claims.csv"))
+    monkeypatch.setenv("LABKIT_JOBS", "1")
     return tmp_path
 
 
@@ -64,14 +70,106 @@ def test_an_unknown_notebook_is_one_sentence(small_curriculum):
 
 def test_pilot_measures_claims_on_other_replicates_and_does_not_repeat_itself(small_curriculum, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["pilot.py", "--replicates", "20"])
-    pilot.main()
-    table = pilot.pd.read_csv(pilot.TABLE)
+    assert pilot.main() is None
+    table = pd.read_csv(pilot.PILOT.table)
     assert list(table.statement) == ["It is large", "It is huge"]
-    assert (table.pilot_mean > pilot.BASE_SEED).all()
+    assert (table.pilot_mean > 1000).all()
     assert list(table.pilot_replicates) == [20, 20]
-    before = pilot.TABLE.stat().st_mtime_ns
-    pilot.main()
-    assert pilot.TABLE.stat().st_mtime_ns == before
+    before = pilot.PILOT.table.stat().st_mtime_ns
+    assert pilot.main() is None
+    assert pilot.PILOT.table.stat().st_mtime_ns == before
+    assert not claims.CLAIMS.table.exists()
+
+
+@pytest.fixture
+def without_kernels(small_curriculum, monkeypatch):
+    """The small curriculum, its cells executed in this process."""
+
+    def execute(notebook, name, outputs, environment):
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in {"LABKIT_OUTPUTS": outputs, "LABKIT_NOTEBOOK": name, **environment}.items():
+                patch.setenv(variable, value)
+            try:
+                exec("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"), {})
+            except RuntimeError as error:
+                raise CellExecutionError("traceback", type(error).__name__, str(error)) from None
+
+    monkeypatch.setattr(curriculum, "execute", execute)
+    return small_curriculum
+
+
+def test_claims_are_measured_on_replicates_of_their_own(without_kernels, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "10"])
+    assert claims.main() is None
+    table = pd.read_csv(claims.CLAIMS.table)
+    assert list(table["mean"].round(2)) == [2001.01, 2001.01]
+    assert list(table.source) == ["a test", "a test"]
+    assert table.command[0] == "python tools/claims.py --replicates 10 00"
+    said = capsys.readouterr().out
+    assert "The 2 claims of all notebooks, measured on 10 fresh replicates" in said
+    assert "with probability more than 99.999 %" in said
+    assert (without_kernels / "outputs" / "claims" / "01_bad.ipynb").exists()
+    assert not pilot.PILOT.table.exists()
+    page = claims.page(claims.CLAIMS.read())
+    assert re.search(r"\| It is large \| a test \| at least 0.5 \| 2001 ± 0.07 \| 28\d+\.\d \| 5 \| < 1e-9 \|", page)
+    assert page.count("\n## ") == 2
+    assert claims.line(claims.CLAIMS.read()) in page
+
+
+def test_claims_go_on_notebook_by_notebook(without_kernels, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "10", "00"])
+    assert claims.main() is None
+    assert claims.stale() == "claims.csv is stale or empty for 01: `make claims` renews it."
+    good = curriculum.SOURCES / "01_bad.py"
+    text = good.read_text()
+    good.write_text(text + "\n# %%\nraise RuntimeError('too bad')\n")
+    measured, ran = pilot.measure, []
+    monkeypatch.setattr(pilot, "measure", lambda *of: ran.append(of[1].stem) or measured(*of))
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "10"])
+    assert claims.main() == "01_bad stopped, and nothing of it is stored. RuntimeError: too bad"
+    assert list(claims.CLAIMS.read().notebook) == ["00_good"]
+    good.write_text(text)
+    assert claims.main() is None
+    assert ran == ["01_bad", "01_bad"]
+    assert list(claims.CLAIMS.read().notebook) == ["00_good", "01_bad"]
+    assert claims.stale() is None
+    good.write_text(text + "\n# %% [markdown]\n# Only text\n")
+    assert claims.stale() is None
+    good.write_text(text + "\nassert True\n")
+    assert "stale or empty for 01" in claims.stale()
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "15", "00"])
+    assert claims.main() is None
+    assert dict(zip(claims.CLAIMS.read().notebook, claims.CLAIMS.read().replicates, strict=True))["00_good"] == 15
+
+
+def test_notebooks_side_by_side(small_curriculum):
+    """In a process of its own, as the command is."""
+    code = (
+        "import curriculum, claims, pathlib, sys\n"
+        f"curriculum.SOURCES = pathlib.Path({str(curriculum.SOURCES)!r})\n"
+        f"claims.CLAIMS = claims.CLAIMS._replace(table=pathlib.Path({str(claims.CLAIMS.table)!r}))\n"
+        "sys.exit(claims.main())"
+    )
+    paths = [str(curriculum.ROOT / "tools"), str(curriculum.ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"LABKIT_JOBS": "2", "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", code, "--replicates", "5"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=small_curriculum)
+    assert "The 2 claims of all notebooks" in shown.stdout
+    assert list(claims.CLAIMS.read().notebook) == ["00_good", "01_bad"]
+
+
+def test_all_claims_at_once():
+    rates = pd.DataFrame({"predicted_failure_rate": [0.01, 0.02, 0.0]})
+    assert claims.all_green(rates) == pytest.approx(0.99 * 0.98)
+    assert claims.percent(0.99 * 0.98) == "97.020 %"
+    assert claims.percent(1 - 1e-9) == "more than 99.999 %"
+
+
+def test_the_readme_has_a_line_on_all_claims_once_they_are_measured(without_kernels, monkeypatch):
+    assert "claims_pilot.csv" in derive.claims_line()
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "5", "00"])
+    assert claims.main() is None
+    assert "The 1 claims of notebook 00, measured on 5 fresh replicates" in derive.claims_line()
 
 
 LONG = """
@@ -214,7 +312,7 @@ def test_a_long_run_with_workers(long_curriculum):
 
 
 def test_failure_rate_against_a_simulation():
-    draws = pilot.np.random.default_rng(0).normal(1.0, 1.0, (200_000, 5))
+    draws = np.random.default_rng(0).normal(1.0, 1.0, (200_000, 5))
     bound = draws.mean(1) - pilot.stats.t.ppf(0.95, 4) * draws.std(1, ddof=1) / 5**0.5
     assert pilot.failure_rate(1.0, 5) == pytest.approx((bound < 0).mean(), abs=0.005)
     assert pilot.failure_rate(4.0, 5) < 1e-6
@@ -226,13 +324,46 @@ def test_yes_no_failure_rate():
     assert pilot.yes_no_failure_rate(0.9, 5, 0.56, 1) == pytest.approx(1)
 
 
+def recorded(values, **columns):
+    """A row of the ledger's table `claim`, as pandas reads it."""
+    names = ("trials", "at_least", "at_most", "within_low", "within_high", "control", "control_mean")
+    row = dict.fromkeys(names) | {"statement": "s", "scale": "linear", "values": json.dumps(values)} | columns
+    return pd.DataFrame([row]).iloc[0]
+
+
+def test_rates_of_0_and_1_have_a_distance_where_their_trials_are_known():
+    rates = (np.array([100, 98, 99]) + 0.5) / 101
+    logits = np.log(rates / (1 - rates))
+    found = pilot.summarise(recorded([1.0, 0.98, 0.99], scale="logit", trials=100, at_least=0.5), 5)
+    assert found["distance_in_sd"] == pytest.approx(logits.mean() / logits.std(ddof=1))
+    assert found["mean"] == pytest.approx(0.99)
+
+
 def test_distance_to_threshold_on_its_scale():
-    nan = float("nan")
-    distance = pilot.distance_to_threshold
-    assert distance([2.0, 4.0], "linear", 1.0, nan, (nan, nan)) == pytest.approx(2 / 2**0.5)
-    assert distance([2.0, 4.0], "linear", nan, 1.0, (nan, nan)) == pytest.approx(-2 / 2**0.5)
-    assert distance([1.0, 4.0], "log", 1.0, nan, (nan, nan)) == pytest.approx(0.5**0.5)
-    assert distance([0.4, 0.6], "logit", nan, nan, (0.3, 0.8)) == distance([0.4, 0.6], "logit", 0.3, nan, (nan, nan))
+    def distance(values, **columns):
+        return pilot.summarise(recorded(values, **columns), 5)["distance_in_sd"]
+
+    assert distance([2.0, 4.0], at_least=1.0) == pytest.approx(2 / 2**0.5)
+    assert distance([2.0, 4.0], at_most=1.0) == pytest.approx(-2 / 2**0.5)
+    assert distance([1.0, 4.0], at_least=1.0, scale="log") == pytest.approx(0.5**0.5)
+    within = {"within_low": 0.3, "within_high": 0.8, "scale": "logit"}
+    assert distance([0.4, 0.6], **within) == distance([0.4, 0.6], at_least=0.3, scale="logit")
+    assert distance([0.5, 0.5], **within) == np.inf
+    assert distance([0.2, 0.2], **within) == -np.inf
+
+
+def test_predicted_failures_by_simulation():
+    """Both ends of an equivalence, and a control that now and then meets the threshold."""
+    generator = np.random.default_rng(1)
+    values, control = generator.normal(0, 1, 400), generator.normal(2.5, 1, 400)
+    draws = generator.normal(values.mean(), values.std(ddof=1), (200_000, 5))
+    width = pilot.stats.t.ppf(0.95, 4) * draws.std(1, ddof=1) / 5**0.5
+    outside = (draws.mean(1) - width < -1.5) | (draws.mean(1) + width > 2)
+    met = abs(generator.normal(control.mean(), control.std(ddof=1) / 5**0.5, 200_000) - 0.25) <= 1.75
+    row = recorded(values.tolist(), within_low=-1.5, within_high=2.0, control=json.dumps(control.tolist()))
+    assert pilot.summarise(row, 5)["predicted_failure_rate"] == pytest.approx((outside | met).mean(), abs=0.01)
+    row = recorded([True] * 20, scale="yes/no", at_least=0.5, control=json.dumps([True, False] * 10))
+    assert pilot.summarise(row, 5)["predicted_failure_rate"] == pytest.approx(0.5)
 
 
 def workspace_copy(name="00_good"):

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -610,46 +611,110 @@ def test_checkpoint_round_trip(tmp_path):
     assert not list(path.parent.glob("*.partial"))
 
 
-def test_checkpoint_of_an_ensemble_and_of_a_model_never_trained(tmp_path):
+def test_checkpoint_of_an_ensemble(tmp_path):
     ensemble = train.Ensemble([6, 8, 3], [0, 1])
     ensemble.fit(toy(), steps=2)
     path = train.save_checkpoint(ensemble, tmp_path / "elsewhere" / "pair.safetensors")
     other = train.load_checkpoint(train.Ensemble([6, 8, 3], [5, 6]), path)
     assert_same_weights(other, ensemble)
     rows = Ledger().query("SELECT run_id, path FROM checkpoint")
-    assert rows.run_id.tolist() == ensemble.run_ids
+    assert rows.run_id.tolist() == ensemble.run_ids == other.run_ids
     assert set(rows.path) == {path.as_posix()}
-    train.save_checkpoint(models.mlp([6, 3], seed=0))
-    assert len(Ledger().query("SELECT * FROM checkpoint")) == 2
 
 
-def test_a_bad_checkpoint_is_refused_and_the_model_untouched(tmp_path):
-    model = models.mlp([6, 8, 3], seed=0)
+def test_what_is_loaded_is_evaluated_as_its_training_run(tmp_path):
+    model = models.mlp([6, 3], seed=0)
     train.fit(model, toy(), steps=2)
-    good = train.save_checkpoint(model)
-    data_of_good = good.read_bytes()
+    loaded = train.load_checkpoint(models.mlp([6, 3], seed=1), train.save_checkpoint(model))
+    train.evaluate(loaded, toy())
+    assert Ledger().query("SELECT run_id FROM evaluation").run_id.tolist() == [model.run_id]
+    again = train.save_checkpoint(loaded, tmp_path / "again.safetensors")
+    assert_same_weights(train.load_checkpoint(models.mlp([6, 3], seed=2), again), model)
 
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(data_of_good[:-10])
-    pickled = tmp_path / "pickled.safetensors"
-    torch.save(model.state_dict(), pickled)
-    flipped = bytearray(data_of_good)
-    flipped[-1] ^= 1  # still a safetensors file, but of another weight
-    good.write_bytes(flipped)
-    other = train.save_checkpoint(models.mlp([6, 9, 3], seed=0), tmp_path / "other.safetensors")
-    deeper = train.save_checkpoint(models.mlp([6, 8, 8, 3], seed=0), tmp_path / "deeper.safetensors")
-    for path, words in [
-        (cut, "is not a whole safetensors file"),
-        (pickled, "is not a whole safetensors file"),
-        (good, "is not the file that the ledger recorded"),
-        (other, "0.weight is [9, 6] in the file, [8, 6] in the model"),
-        (deeper, "does not fit this model"),
-    ]:
-        target = models.mlp([6, 8, 3], seed=4)
-        with pytest.raises(ValueError, match=re.escape(words)) as caught:
-            train.load_checkpoint(target, path)
-        assert len(str(caught.value).splitlines()) == 1
-        assert_same_weights(target, models.mlp([6, 8, 3], seed=4))
+
+def test_a_model_that_the_ledger_does_not_know_is_not_saved(tmp_path):
+    stranger = models.mlp([6, 3], seed=0)
+    stranger.run_id = 7
+    for model in (models.mlp([6, 3], seed=0), train.Ensemble([6, 3], [0, 1]), stranger):
+        with pytest.raises(ValueError, match="The ledger has no training run of this model"):
+            train.save_checkpoint(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def trained(sizes, **options):
+    model = models.mlp(sizes, seed=0, **options)
+    train.fit(model, toy(), steps=2)
+    return model
+
+
+def bad_checkpoint(kind, path):
+    """Write what is not, or no longer, a checkpoint of the model that `trained([6, 8, 3])` gives."""
+    model = trained([6, 8, 3])
+    if kind == "pickle":
+        return torch.save(model.state_dict(), path)
+    if kind == "old pickle":
+        return torch.save(model.state_dict(), path, _use_new_zipfile_serialization=False)
+    if kind == "no run":
+        return safetensors.torch.save_file(model.state_dict(), path)
+    if kind == "nonsense run":
+        return safetensors.torch.save_file(model.state_dict(), path, metadata={"run_ids": "[x]"})
+    if kind == "unknown run":
+        return safetensors.torch.save_file(model.state_dict(), path, metadata={"run_ids": "77"})
+    if kind == "never saved":
+        return safetensors.torch.save_file(model.state_dict(), path, metadata={"run_ids": str(model.run_id)})
+    others = {"other width": [6, 9, 3], "deeper": [6, 8, 8, 3], "one output more": [6, 8, 4]}
+    model = trained(others.get(kind, [6, 8, 3]), activation="tanh" if kind == "other activation" else "relu")
+    train.save_checkpoint(model, path)
+    content = bytearray(path.read_bytes())
+    if kind == "torn":
+        del content[-10:]
+    if kind == "empty":
+        content.clear()
+    if kind == "one bit":
+        content[-1] ^= 1  # still a safetensors file, but of another weight
+    if kind == "other run":
+        content = content.replace(f'"{model.run_id}"'.encode(), f'"{model.run_id - 1}"'.encode())
+    path.write_bytes(content)
+
+
+BAD = {
+    "pickle": "is a pickle, which can run any code",
+    "old pickle": "is a pickle, which can run any code",
+    "torn": "is not a whole safetensors file",
+    "empty": "is not a whole safetensors file",
+    "no run": "names no training run",
+    "nonsense run": "names no training run",
+    "unknown run": "is of training run 77, which ledger.sqlite does not know",
+    "never saved": "is not the file that the ledger recorded for training run 1",
+    "one bit": "is not the file that the ledger recorded for training run 2",
+    "other run": "is not the file that the ledger recorded for training run 1",
+    "other width": "0.weight is [9, 6] in the file, [8, 6] in the model",
+    "deeper": "does not fit this model",
+    "one output more": "2.weight is [4, 8] in the file, [3, 8] in the model",
+    "other activation": "holds another architecture, MLP 6-8-3 with",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_checkpoint_is_refused_with_the_reason_and_the_model_untouched(tmp_path, kind):
+    path = tmp_path / "model.safetensors"
+    bad_checkpoint(kind, path)
+    target = models.mlp([6, 8, 3], seed=4)
+    with pytest.raises(ValueError, match=re.escape(BAD[kind])) as caught:
+        train.load_checkpoint(target, path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert_same_weights(target, models.mlp([6, 8, 3], seed=4))
+    assert not hasattr(target, "run_id")
+
+
+def test_a_file_moved_to_another_ledger_is_refused(tmp_path, monkeypatch):
+    path = train.save_checkpoint(trained([6, 8, 3]), tmp_path / "model.safetensors")
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match=r"is of training run 1, which ledger\.sqlite does not know"):
+        train.load_checkpoint(models.mlp([6, 8, 3], seed=4), path)
+    trained([6, 8, 3])  # a run 1 in this ledger, too
+    with pytest.raises(ValueError, match="or belongs to another ledger"):
+        train.load_checkpoint(models.mlp([6, 8, 3], seed=4), path)
 
 
 # models ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Renew what is derived from other files: the README's badges, picture and table of notebooks, and CITATION.cff.
+"""Renew what is derived from other files: parts of the README (badges, picture, table of notebooks, a line on the
+claims), the page of all claims data/results/claims.md, and CITATION.cff.
 
 python tools/derive.py            write
 python tools/derive.py --check    only compare; exit status 1 where something is out of date
@@ -8,11 +9,13 @@ import base64
 import re
 import sys
 
+import claims
 import curriculum
 import nbformat
 
 README = curriculum.ROOT / "README.md"
 CITATION = curriculum.ROOT / "CITATION.cff"
+CLAIMS = curriculum.ROOT / "data" / "results" / "claims.md"
 PICTURE = curriculum.ROOT / "data" / "results" / "readme.png"
 PICTURE_TAG = "readme-picture"  # on the cell of a notebook whose figure the README shows
 
@@ -50,6 +53,17 @@ def notebook_table():
     return "\n".join([head, *map(notebook_row, curriculum.sources())])
 
 
+def claims_line():
+    """What is known of all claims at once, from `make claims`; while it has not run, from the pilot."""
+    table = claims.CLAIMS.read()
+    if table.empty:
+        return (
+            "How many claims hold, and how far their thresholds are from what was measured on other replicates, is in\n"
+            "[data/results/claims_pilot.csv](data/results/claims_pilot.csv)."
+        )
+    return f"{claims.line(table)} [All of them, with source, threshold and spread](data/results/claims.md)."
+
+
 def fill(text, name, content):
     """`text` with `content` between the comments <!-- name --> and <!-- /name -->."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
@@ -62,7 +76,8 @@ def readme():
     url, version = curriculum.repository_url(), curriculum.project()["version"]
     text = README.read_text(encoding="utf-8")
     text = fill(text, "badges", badges(url, version))
-    return fill(text, "notebooks", notebook_table())
+    text = fill(text, "notebooks", notebook_table())
+    return fill(text, "claims", claims_line())
 
 
 def citation():
@@ -97,10 +112,14 @@ def picture():
 
 def main(arguments):
     derived = {README: readme().encode(), CITATION: citation().encode(), PICTURE: picture()}
+    if len(table := claims.CLAIMS.read()):
+        derived[CLAIMS] = claims.page(table).encode()
     old = [path for path, content in derived.items() if not path.exists() or path.read_bytes() != content]
     if "--check" in arguments:
         for path in old:
             print(f"{path.relative_to(curriculum.ROOT)} is out of date: run `make notebooks`.")
+        if sentence := claims.stale():
+            print(sentence)
         return 1 if old else 0
     for path in old:
         path.write_bytes(derived[path])

@@ -1,12 +1,14 @@
-"""Measure each claim on replicates that its notebook does not use: how far is the threshold, how often would it fail?
+"""The pilot: each claim on replicates that no notebook uses. How far is the threshold, how often would it miss?
 
     python tools/pilot.py                      all notebooks, 20 replicates
     python tools/pilot.py --replicates 40 00   one of them
 
-A notebook runs whole, with other values for two of its parameters (BASE_SEED, REPLICATES), and its claims are recorded
-instead of enforced. The table goes to data/results/claims_pilot.csv, notebook by notebook: an interrupted run goes on
-where it stopped, and a notebook whose source and labkit have not changed is not run again. The notebook as it ran is in
-outputs/pilot/: look at its figures there, before you see those of the replicates that it is published with.
+Thresholds are chosen by the pilot. `tools/claims.py` measures them, once chosen, on replicates that nobody has looked
+at, by the same means: a notebook runs whole, with other values for two of its parameters (BASE_SEED, REPLICATES), and
+its claims are recorded instead of enforced. Notebooks run side by side, LABKIT_JOBS at a time (by default one a core),
+each on one thread. The table is in data/results/; it grows notebook by notebook, so an interrupted run goes on where it
+stopped, and a notebook whose code and labkit have not changed is not run again. The notebooks as they ran are in
+outputs/pilot/: look at the figures there, before you see those of the replicates that a notebook is published with.
 """
 
 import argparse
@@ -16,18 +18,21 @@ import os
 import platform
 import sys
 import tempfile
+from pathlib import Path
+from typing import NamedTuple
 
 import curriculum
+import joblib
 import nbformat
 import numpy as np
 import pandas as pd
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from scipy import stats
 from tqdm import tqdm
 
+from labkit import sweep
 from labkit.ledger import Ledger, outputs_dir
 
-TABLE = curriculum.ROOT / "data" / "results" / "claims_pilot.csv"
-BASE_SEED = 1000
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
 
 
@@ -45,6 +50,26 @@ def with_parameters(notebook, **parameters):
     override = nbformat.v4.new_code_cell("\n".join(f"{name} = {value!r}" for name, value in parameters.items()))
     notebook.cells.insert(position + 1, override)
     return notebook
+
+
+def on_scale(claim, column):
+    """The claim's values, or its control's, on the scale on which it is tested, as `claim` puts them there."""
+    values, trials = np.array(json.loads(claim[column]), dtype=float), claim["trials"]
+    return TRANSFORMS[claim["scale"]]((values * trials + 0.5) / (trials + 1) if pd.notna(trials) else values)
+
+
+def limits(claim):
+    """The lowest and the highest mean that the threshold allows, on the claim's scale."""
+    low = claim["within_low"] if pd.isna(claim["at_least"]) else claim["at_least"]
+    high = claim["within_high"] if pd.isna(claim["at_most"]) else claim["at_most"]
+    transform = TRANSFORMS[claim["scale"]]
+    return transform(low) if pd.notna(low) else -np.inf, transform(high) if pd.notna(high) else np.inf
+
+
+def distances(values, low, high):
+    """From the mean up from the lower limit and down from the upper one, in standard deviations; negative beyond."""
+    spread, gaps = values.std(ddof=1), np.array([values.mean() - low, high - values.mean()])
+    return gaps / spread if spread > 0 else np.copysign(np.inf, gaps)
 
 
 def failure_rate(distance, n):
@@ -65,14 +90,13 @@ def yes_no_failure_rate(proportion, n, low, high):
     return rate
 
 
-def distance_to_threshold(values, scale, at_least, at_most, within):
-    """Pilot mean to threshold in pilot standard deviations, on the claim's scale; negative on the wrong side."""
-    transform = TRANSFORMS[scale]
-    x = transform(np.asarray(values, dtype=float))
-    spread = x.std(ddof=1)
-    gaps = [x.mean() - transform(bound) for bound in (at_least, within[0]) if pd.notna(bound)]
-    gaps += [transform(bound) - x.mean() for bound in (at_most, within[1]) if pd.notna(bound)]
-    return min(gaps) / spread if spread > 0 else np.copysign(np.inf, min(gaps))
+def empty_rate(control, n, low, high, yes_no):
+    """How often the mean of n such values of the control meets the threshold, so that the claim is empty."""
+    if yes_no:
+        meets = [yes for yes in range(n + 1) if low <= yes / n <= high]
+        return float(stats.binom.pmf(meets, n, control.mean()).sum())
+    below, above = distances(control, low, high) * np.sqrt(n)
+    return float(stats.norm.cdf(above) - stats.norm.cdf(-below))
 
 
 def side_and_threshold(claim):
@@ -85,80 +109,129 @@ def side_and_threshold(claim):
 
 
 def summarise(claim, n):
-    values = json.loads(claim["values"])
-    bounds = claim[["at_least", "at_most", "within_low", "within_high"]].astype(float)
-    limits = bounds["at_least"], bounds["at_most"], (bounds["within_low"], bounds["within_high"])
-    distance = distance_to_threshold(values, claim["scale"], *limits)
+    values, (low, high), yes_no = on_scale(claim, "values"), limits(claim), claim["scale"] == "yes/no"
+    misses = [failure_rate(distance, n) for distance in distances(values, low, high)]
+    fails = yes_no_failure_rate(values.mean(), n, low, high) if yes_no else min(1.0, sum(misses))
+    empty = empty_rate(on_scale(claim, "control"), n, low, high, yes_no) if pd.notna(claim["control"]) else 0.0
     side, threshold = side_and_threshold(claim)
-    if claim["scale"] == "yes/no":
-        low, high = np.nanmax([limits[0], limits[2][0], 0]), np.nanmin([limits[1], limits[2][1], 1])
-        rate = yes_no_failure_rate(np.mean(values), n, low, high)
-    else:
-        rate = failure_rate(distance, n)
+    measured = json.loads(claim["values"])
     return {
         "statement": claim["statement"],
         "scale": claim["scale"],
         "side": side,
         "threshold": threshold,
-        "pilot_replicates": len(values),
-        "pilot_mean": np.mean(values),
-        "pilot_sd": np.std(values, ddof=1),
-        "distance_in_sd": distance,
+        "replicates": len(measured),
+        "mean": np.mean(measured),
+        "sd": np.std(measured, ddof=1),
+        "distance_in_sd": distances(values, low, high).min(),
         "control_mean": claim["control_mean"],
         "n_in_notebook": n,
-        "predicted_failure_rate": rate,
+        "predicted_failure_rate": 1 - (1 - fails) * (1 - empty),
     }
 
 
-def pilot(source, replicates):
-    """One row a claim of this notebook."""
+class Target(NamedTuple):
+    """A set of replicates, and where what is measured on them goes."""
+
+    tool: str  # tools/<tool>.py; in outputs/<tool>/ are the notebooks as they ran
+    base_seed: int
+    table: Path
+    prefix: str = ""  # of three columns in the file
+
+    def read(self):
+        """The table, without the prefix; empty where there is none yet."""
+        if not self.table.exists():
+            return pd.DataFrame(columns=["notebook"])
+        return pd.read_csv(self.table).rename(columns=lambda name: name.removeprefix(self.prefix))
+
+    def write(self, rows):
+        """Store the table, whole or not at all."""
+        rows = rows.rename(columns={name: self.prefix + name for name in ("replicates", "mean", "sd")})
+        partial = self.table.with_suffix(".partial")
+        rows.to_csv(partial, index=False, float_format="%.6g")
+        partial.replace(self.table)
+
+    def is_up_to_date(self, source, replicates=None):
+        """Whether the rows of a notebook are of its code, of this labkit, and of as many replicates."""
+        table = self.read()
+        rows = table[table.notebook == source.stem]
+        return len(rows) > 0 and all(
+            (rows.code_sha256 == curriculum.code_sha256(source))
+            & (rows.labkit_sha256 == curriculum.provenance(source)["labkit_sha256"])
+            & (rows.replicates == (replicates or rows.replicates))
+        )
+
+
+PILOT = Target("pilot", 1000, curriculum.ROOT / "data" / "results" / "claims_pilot.csv", "pilot_")
+
+
+def measure(target, source, replicates):
+    """Run a notebook on the target's replicates. Returns a row a claim, and what went wrong or None."""
     notebook, provenance = curriculum.build(source), curriculum.provenance(source)
     n, code = parameter_value(notebook, "REPLICATES"), curriculum.code_sha256(source)
-    with_parameters(notebook, BASE_SEED=BASE_SEED, REPLICATES=replicates)
+    with_parameters(notebook, BASE_SEED=target.base_seed, REPLICATES=replicates)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-        curriculum.execute(notebook, source.stem, outputs, environment={"LABKIT_CLAIMS": "record"})
-        curriculum.save(notebook, outputs_dir() / "pilot" / f"{source.stem}.ipynb")  # its figures, to look at
-        path = os.path.join(outputs, "ledger.sqlite")
-        claims = Ledger(path).query("SELECT * FROM claim WHERE NOT demonstration ORDER BY id")
-        device = Ledger(path).query("SELECT device, threads, torch FROM session").iloc[0]
+        try:
+            settings = {"LABKIT_CLAIMS": "record", "LABKIT_JOBS": "1"}
+            curriculum.execute(notebook, source.stem, outputs, environment=settings)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
+            return [], f"{source.stem} stopped, and nothing of it is stored. {reason}"
+        finally:
+            curriculum.save(notebook, outputs_dir() / target.tool / f"{source.stem}.ipynb")  # its figures, to look at
+        ledger = Ledger(os.path.join(outputs, "ledger.sqlite"))
+        claims = ledger.query("SELECT * FROM claim WHERE NOT demonstration ORDER BY id")
+        device = ledger.query("SELECT device, threads, torch FROM session").iloc[0]
     made = {
         "code_sha256": code,
         "labkit_sha256": provenance["labkit_sha256"],
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, "
         f"{device.threads} thread(s), torch {device.torch}",
-        "command": f"python tools/pilot.py --replicates {replicates} {source.stem[:2]}",
+        "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem[:2]}",
     }
-    return [{"notebook": source.stem, **summarise(claim, n), **made} for _, claim in claims.iterrows()]
+    rows = [
+        {"notebook": source.stem, **summarise(claim, n), **made, "source": claim["source"]}
+        for _, claim in claims.iterrows()
+    ]
+    return rows, None
 
 
-def up_to_date(table, source, replicates):
-    rows = table[table.notebook == source.stem] if len(table) else table
-    return len(rows) and all(
-        (rows.code_sha256 == curriculum.code_sha256(source))
-        & (rows.labkit_sha256 == curriculum.provenance(source)["labkit_sha256"])
-        & (rows.pilot_replicates == replicates)
-    )
+def renew(target, sources, replicates):
+    """Measure the notebooks whose rows are out of date, side by side. Returns a sentence for each that failed."""
+    due = [source for source in sources if not target.is_up_to_date(source, replicates)]
+    problems, calls = [], (joblib.delayed(measure)(target, source, replicates) for source in due)
+    with joblib.parallel_config(backend="loky", n_jobs=min(sweep.processes(), len(due) or 1), inner_max_num_threads=1):
+        finished = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
+        for rows, problem in tqdm(finished, desc=target.tool, total=len(due), unit="notebook", disable=None):
+            problems += [problem] if problem else []
+            if rows:
+                table = target.read()
+                table = pd.concat([table[table.notebook != rows[0]["notebook"]], pd.DataFrame(rows)], ignore_index=True)
+                target.write(table.sort_values("notebook", kind="stable"))
+    return problems
+
+
+def arguments(description):
+    """What both tools take: how many replicates, which notebooks."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replicates", type=int, default=20)
+    parser.add_argument("numbers", nargs="*", help="first digits of the notebooks, such as 00")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--replicates", type=int, default=20)
-    parser.add_argument("numbers", nargs="*", help="first digits of the notebooks, such as 00")
-    arguments = parser.parse_args()
-    table = pd.read_csv(TABLE) if TABLE.exists() else pd.DataFrame()
-    for source in tqdm(curriculum.sources(arguments.numbers), desc="pilot", unit="notebook"):
-        if up_to_date(table, source, arguments.replicates):
-            continue
-        rows = pd.DataFrame(pilot(source, arguments.replicates))
-        kept = table[table.notebook != source.stem] if len(table) else table
-        table = pd.concat([kept, rows], ignore_index=True).sort_values("notebook", kind="stable")
-        partial = TABLE.with_suffix(".partial")
-        table.to_csv(partial, index=False, float_format="%.6g")
-        partial.replace(TABLE)
-    columns = ["statement", "threshold", "pilot_mean", "pilot_sd", "distance_in_sd", "predicted_failure_rate"]
-    print(table[columns].to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    chosen = arguments(__doc__)
+    problems = renew(PILOT, curriculum.sources(chosen.numbers), chosen.replicates)
+    columns = ["statement", "threshold", "mean", "sd", "distance_in_sd", "predicted_failure_rate"]
+    print(PILOT.read().reindex(columns=columns).to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    return "\n".join(problems) or None
 
+
+INTERRUPTED = "Interrupted. The notebooks that were finished are kept; the same command goes on from there."
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -11,58 +11,25 @@ import sys
 import time
 
 import curriculum
-import pandas as pd
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
+from labkit.audit import claims, claims_text
 from labkit.ledger import Ledger, LedgerError, outputs_dir
-
-SYMBOLS = {"holds": "[green]✓ holds[/]", "fails": "[bold red]✗ FAILS[/]", "empty": "[bold red]∅ EMPTY[/]"}
-
-
-def number(value):
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def threshold(claim):
-    if pd.notna(claim.at_least):
-        return f"≥ {number(claim.at_least)}"
-    if pd.notna(claim.at_most):
-        return f"≤ {number(claim.at_most)}"
-    return f"{number(claim.within_low)} … {number(claim.within_high)}"
 
 
 def last_claim():
-    return Ledger().query("SELECT COALESCE(MAX(id), 0) AS id FROM claim").id[0]
+    return int(Ledger().query("SELECT COALESCE(MAX(id), 0) AS id FROM claim").id[0])
 
 
-def claims_since(claim_id):
-    """This run's claims; demonstrations of failing claims are not counted among them."""
-    return Ledger().query(
-        """SELECT session.notebook, claim.* FROM claim JOIN session ON session.id = claim.session_id
-           WHERE claim.id > ? AND NOT claim.demonstration ORDER BY claim.id""",
-        (int(claim_id),),
-    )
-
-
-def claims_table(claims, title):
-    table = Table(title=title, title_justify="left", show_lines=True)
-    for heading in ("Notebook", "Claim", "Measured [90 % interval]", "n", "Threshold", "Verdict", "Source"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("n", "Threshold", "Verdict"))
-    for claim in claims.itertuples():
-        measured = f"{number(claim.mean)} [{number(claim.low)}, {number(claim.high)}]"
-        table.add_row(
-            claim.notebook[:2],
-            claim.statement,
-            measured,
-            str(claim.n),
-            threshold(claim),
-            SYMBOLS[claim.verdict],
-            claim.source,
-        )
-    return table
+def print_claims(console, title, after):
+    """The claims with an id above `after`, what does not hold in red."""
+    text = Text(claims_text(claims(Ledger(), after), console.width))
+    text.highlight_regex("✓ holds", "green")
+    text.highlight_regex("✗ FAILS|∅ EMPTY", "bold red")
+    console.print(f"\n[bold]{title}[/]", text, "", sep="\n")
 
 
 def run_notebook(source, progress):
@@ -100,16 +67,16 @@ def main(numbers):
             before = last_claim()
             errors[source.stem] = run_notebook(source, progress)
             if len(chosen) > 1:
-                progress.console.print(claims_table(claims_since(before), f"Claims of {source.stem}"))
+                print_claims(progress.console, f"Claims of {source.stem}", before)
             if errors[source.stem]:
                 progress.console.print(f"[red]{source.stem} stopped.[/] {errors[source.stem]}", highlight=False)
-    claims = claims_since(first)
-    console.print(claims_table(claims, "All claims of this run"))
-    failed = (claims.verdict != "holds").sum()
+    print_claims(console, "All claims of this run", first)
+    verdicts = claims(Ledger(), first).verdict
+    failed = (verdicts != "holds").sum()
     stopped = [name for name, error in errors.items() if error]
     seconds = time.monotonic() - start
     console.print(
-        f"{len(claims)} claims, {len(claims) - failed} hold; {len(chosen)} notebook(s) in {seconds:.0f} s.",
+        f"{len(verdicts)} claims, {len(verdicts) - failed} hold; {len(chosen)} notebook(s) in {seconds:.0f} s.",
         highlight=False,
     )
     console.print("Executed copies: outputs/executed/. Records: outputs/ledger.sqlite.", highlight=False)
