@@ -311,14 +311,17 @@ class Ledger:
         return database
 
     def _refuse_others(self, database: sqlite3.Connection) -> None:
+        database.execute("BEGIN")  # one moment for both questions: another process may just be making the ledger
         application, version = _identity(database)
+        occupied = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        database.execute("COMMIT")
         ours = application == _schema().application_id
         if ours and version > _schema().version:
             raise LedgerError(
                 f"{self._name} was written by a newer labkit (schema {version}, here {_schema().version}) and "
                 "is left as it is: update labkit, or set LABKIT_OUTPUTS to another folder."
             )
-        if not ours and (application or database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+        if not ours and (application or occupied):
             raise LedgerError(
                 f"{self._name} is another program's database and is left as it is: move it away, or set LABKIT_OUTPUTS "
                 "to another folder."

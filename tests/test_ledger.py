@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -710,6 +710,25 @@ def test_which_disks_are_local(monkeypatch, folder, local):
 
 
 # Several processes, and killed ones -----------------------------------------------------------------------------------
+
+
+def test_a_ledger_that_another_process_is_just_making_is_not_another_programs(ledger, monkeypatch):
+    identity, writers = module._identity, []
+
+    def slow_identity(database):
+        found = identity(database)
+        if not writers:  # the first look at the file, which is still empty: now another process makes the ledger
+            record = 'ledger.record("evaluation", {"metric": "theirs", "value": 1})'
+            writers.append(child(record, ledger.path))
+            with suppress(subprocess.TimeoutExpired):  # it may have to wait for this one
+                writers[0].wait(timeout=3)
+        return found
+
+    monkeypatch.setattr(module, "_identity", slow_identity)
+    ledger.record("evaluation", {"metric": "ours", "value": 2})
+    assert writers[0].wait(timeout=60) == 0
+    writers[0].stdout.close()
+    assert set(ledger.query("SELECT metric FROM evaluation").metric) == {"ours", "theirs"}
 
 
 def test_four_processes_lose_nothing(ledger):
