@@ -307,3 +307,28 @@ class Transformer(nn.Module):
                 found.append(block.attention.weights(block.norm_1(x)))
                 x = block(x)
         return found
+
+
+class NextCharacter(nn.Module):
+    """A language model that reads `context` characters and says which comes next, after Bengio et al. 2003.
+
+    width       neurons of each of the two hidden layers, the second of which is a residual connection
+    context     characters that it reads; each is looked up as 8 numbers
+    seed        draws the parameters, on the CPU; global random state is kept
+    vocabulary  number of different characters, by default those of `data.library_text`
+
+    Maps class numbers of characters [n, context] to logits [n, vocabulary]. Built in notebook 04.
+    """
+
+    def __init__(self, width, context, *, seed, vocabulary=96):
+        super().__init__()
+        if min(width, context, vocabulary) < 1:
+            raise ValueError(f"width={width}, context={context} and vocabulary={vocabulary} must be at least 1.")
+        with seeded(seed):
+            self.lookup = nn.Embedding(vocabulary, 8)
+            self.first, self.second = nn.Linear(8 * context, width), nn.Linear(width, width)
+            self.last = nn.Linear(width, vocabulary)
+
+    def forward(self, characters):
+        h = nn.functional.relu(self.first(self.lookup(characters.int()).flatten(1)))
+        return self.last(h + nn.functional.relu(self.second(h)))

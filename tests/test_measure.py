@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from labkit.data import digits, gaussian
 from labkit.measure import (
     accuracy,
+    calibration_error,
     knn_accuracy,
     linear_cka,
     linear_probe,
@@ -524,3 +525,71 @@ def test_prefix_matching_refuses_what_does_not_fit():
         prefix_matching(torch.ones(2, 5, 5), torch.arange(5).expand(2, 5))
     with pytest.raises(ValueError, match="NaN"):
         prefix_matching(torch.full((2, 5, 5), torch.nan), tokens)
+
+
+# calibration_error
+
+
+def expected_calibration_error(logits, targets, bins):
+    """Bin by bin, in loops, from the definition."""
+    chances = np.exp(logits - logits.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    answers, confidence = chances.argmax(1), chances.max(1)
+    place = np.searchsorted(np.arange(1, bins) / bins, confidence, side="right")
+    error = 0.0
+    for each in range(bins):
+        rows = np.flatnonzero(place == each)
+        if len(rows):
+            right = np.mean([answers[row] == targets[row] for row in rows])
+            error += len(rows) / len(targets) * abs(confidence[rows].mean() - right)
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+@pytest.mark.parametrize("device", DEVICES)
+def test_calibration_error_by_definition(bins, device):
+    logits, targets = 2 * normal(3, 200, 4), np.random.default_rng(1).integers(0, 4, (3, 200))
+    found = calibration_error(torch.tensor(logits, device=device), torch.tensor(targets, device=device), bins)
+    np.testing.assert_allclose(
+        found, [expected_calibration_error(*each, bins) for each in zip(logits, targets, strict=True)]
+    )
+    shared = calibration_error(logits, targets[0], bins=bins)
+    assert shared[0] == pytest.approx(found[0])
+    assert calibration_error(logits[1], targets[1], bins) == pytest.approx(found[1])
+
+
+def test_calibration_error_at_the_edges():
+    certain = np.array([[1e4, 0], [1e4, 0], [1e4, 0], [1e4, 0]])  # confidence exactly 1
+    assert calibration_error(certain, [0, 0, 0, 0]) == 0
+    assert calibration_error(certain, [1, 1, 1, 1]) == 1
+    assert calibration_error(certain, [0, 0, 0, 1]) == 0.25
+    many = np.zeros((10, 1000))  # confidence nearly 0
+    assert calibration_error(many, np.arange(10)) == pytest.approx(0.099)  # the first one is right
+    assert calibration_error(np.zeros((4, 2)), [0, 1, 0, 1], bins=2) == 0  # 1/2 opens the second bin
+
+
+def test_calibration_error_of_a_calibrated_model_is_small_and_never_below_zero():
+    generator = np.random.default_rng(0)
+    chance = generator.uniform(0.5, 1, 100_000)
+    logits = np.stack([np.log(chance), np.log1p(-chance)], 1)
+    assert 0 < calibration_error(logits, (generator.random(100_000) > chance).astype(int)) < 0.01
+
+
+@pytest.mark.parametrize("bins", [0, 2.5, True, "15"])
+def test_calibration_error_refuses_bins(bins):
+    with pytest.raises(ValueError, match="whole number of at least 1"):
+        calibration_error(normal(4, 3), [0, 1, 2, 0], bins)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "words"),
+    [
+        (normal(4), [0, 1, 0, 1], "logits has shape"),
+        (np.full((2, 3), np.nan), [0, 1], "NaN or infinite"),
+        (normal(4, 3), [0, 1], "one target to each row"),
+        (normal(4, 3), [0, 1, 2, 3], "class numbers from 0 to 2"),
+    ],
+)
+def test_calibration_error_refuses(logits, targets, words):
+    with pytest.raises(ValueError, match=words):
+        calibration_error(logits, targets)

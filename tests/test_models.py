@@ -88,3 +88,24 @@ def test_neither_norm_nor_shortcut_changes_the_weights_that_a_seed_draws():
 def test_what_does_not_fit_is_said_in_one_sentence(options, message):
     with pytest.raises(ValueError, match=message.replace("[", r"\[")):
         models.mlp(options.pop("sizes", [6, 5, 5, 3]), seed=0, **options)
+
+
+def test_next_character_is_the_sum_of_its_parts():
+    model = models.NextCharacter(12, 5, seed=3, vocabulary=20)
+    characters = torch.randint(20, (7, 5), dtype=torch.uint8)
+    looked_up = model.lookup.weight[characters.long()].reshape(7, 40)
+    h = (looked_up @ model.first.weight.T + model.first.bias).relu()
+    h = h + (h @ model.second.weight.T + model.second.bias).relu()
+    torch.testing.assert_close(model(characters), h @ model.last.weight.T + model.last.bias)
+
+
+def test_next_character_is_drawn_from_its_seed_and_leaves_global_state_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    one, two, other = (models.NextCharacter(6, 4, seed=seed).last.weight for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+    with pytest.raises(ValueError, match="width=0"):
+        models.NextCharacter(0, 4, seed=1)
