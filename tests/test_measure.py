@@ -11,6 +11,7 @@ from labkit.data import digits, gaussian
 from labkit.measure import (
     accuracy,
     calibration_error,
+    hessian_top_eigenvalues,
     knn_accuracy,
     linear_cka,
     linear_probe,
@@ -19,6 +20,8 @@ from labkit.measure import (
     prefix_matching,
     twonn,
 )
+from labkit.models import mlp
+from labkit.train import Ensemble
 
 DEVICES = [
     "cpu",
@@ -593,3 +596,75 @@ def test_calibration_error_refuses_bins(bins):
 def test_calibration_error_refuses(logits, targets, words):
     with pytest.raises(ValueError, match=words):
         calibration_error(logits, targets)
+
+
+# hessian_top_eigenvalues
+
+
+def exact_hessian_eigenvalues(model, x, y, loss):
+    """By torch.func.hessian in double precision, largest first."""
+    names = [name for name, _ in model.named_parameters()]
+    values = [p.detach().double() for p in model.parameters()]
+
+    def objective(vector):
+        parts = vector.split([p.numel() for p in values])
+        parts = [part.reshape(p.shape) for part, p in zip(parts, values, strict=True)]
+        return loss(torch.func.functional_call(model, dict(zip(names, parts, strict=True)), (x.double(),)), y)
+
+    hessian = torch.func.hessian(objective)(torch.cat([p.flatten() for p in values]))
+    return torch.linalg.eigvalsh(hessian).flip(0).numpy()
+
+
+def half_squares(outputs, targets):
+    return (outputs - torch.nn.functional.one_hot(targets, 4)).square().sum(-1).mean() / 2
+
+
+@pytest.mark.parametrize("loss", [torch.nn.functional.cross_entropy, half_squares])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_hessian_is_torchs_for_one_network_and_each_of_an_ensemble(loss, activation):
+    x = torch.from_numpy(normal(3, 50, 6)).float()
+    y = torch.from_numpy(np.random.default_rng(1).integers(0, 4, (3, 50)))
+    networks = Ensemble([6, 8, 4], [0, 1, 2], activation=activation)
+    found = hessian_top_eigenvalues(networks, x, y, loss=loss, k=3, steps=40)
+    assert found.shape == (3, 3)
+    for k in range(3):
+        exact = exact_hessian_eigenvalues(networks[k], x[k], y[k], loss)[:3]
+        np.testing.assert_allclose(found[k], exact, rtol=1e-3)
+        alone = hessian_top_eigenvalues(networks[k].double(), x[k].double(), y[k], loss=loss, k=3, steps=40)
+        np.testing.assert_allclose(alone, exact, rtol=1e-6)
+    shared = hessian_top_eigenvalues(networks, x[0], y[0], loss=loss, k=3, steps=40)
+    np.testing.assert_allclose(shared[0], found[0], rtol=1e-4)
+
+
+def test_hessian_leaves_the_model_and_its_gradients_alone_even_without_gradients():
+    model = mlp([5, 7, 3], seed=0, norm="batch")
+    x, y = torch.from_numpy(normal(20, 5)).float(), torch.arange(20) % 3
+    before = {name: values.clone() for name, values in model.state_dict().items()}
+    model.train()
+    with torch.no_grad():
+        first = hessian_top_eigenvalues(model, x, y)
+    assert first == hessian_top_eigenvalues(model, x, y)
+    assert model.training
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert all(torch.equal(before[name], values) for name, values in model.state_dict().items())
+
+
+def test_hessian_where_few_directions_bend():
+    """One linear layer with squares: the Hessian has the eigenvalues of the inputs' second moments, each many times."""
+    x = torch.from_numpy(normal(30, 3)).double()
+    x[:, 2] = 0
+    model = mlp([3, 4], seed=0, dtype=torch.float64)
+    y = torch.arange(30) % 4
+    with_bias = torch.cat([x, torch.ones(30, 1, dtype=torch.float64)], 1)
+    exact = np.repeat(torch.linalg.eigvalsh(with_bias.T @ with_bias / 30).flip(0).numpy(), 4)
+    found = hessian_top_eigenvalues(model, x, y, loss=half_squares, k=16, steps=16)
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+def test_hessian_refuses():
+    model, x, y = mlp([3, 2], seed=0), torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)
+    for settings in ({"k": 0}, {"k": 5, "steps": 4}, {"steps": 9}):
+        with pytest.raises(ValueError, match="the number of parameters"):
+            hessian_top_eigenvalues(model, x, y, **settings)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        hessian_top_eigenvalues(model, x * torch.nan, y, steps=4)
