@@ -378,8 +378,9 @@ print("rebuilt from its rows: data with the same fingerprint, and accuracy withi
 # %% [markdown]
 # ### Your own record
 #
-# Now the real thing. First: what is there, and what is missing? Each notebook leaves something that the others cannot
-# replace.
+# Now the real thing. First: is the file whole, what is in it, and what is missing? Each notebook leaves something that
+# the others cannot replace. (In a terminal, `python -m labkit.ledger` prints a summary, checks the file and exports
+# tables.)
 
 # %% tags=["nbval-ignore-output"]
 LEAVES = {
@@ -393,6 +394,7 @@ LEAVES = {
     "07": "capabilities against scale",
     "08": "groups, calibration, drift, attacks, incidents",
 }
+assert ledger.integrity() == "ok", ledger.integrity()
 found = audit(ledger.query)
 done = found[found.finished == 1].notebook.str[:2].value_counts()
 record = pd.DataFrame({"leaves": LEAVES}).rename_axis("notebook").reset_index()
@@ -959,15 +961,13 @@ def draw_scale(panels, decisions, promise, clerks):
     panels[0].axhline(200 * clerks, color="0.4", linestyle=":", label=f"what {clerks} clerks can correct")
     panels[0].set(xscale="log", yscale="log", xlabel="decisions a day", ylabel="errors a day")
     for errors, style in ((promise / 10, "--"), (promise, "-")):
-        panels[1].plot(
-            d,
-            examples_needed(d, errors),
-            linestyle=style,
-            marker="",
-            label=f"at most {errors:g} errors a day",
-        )
+        label = f"at most {errors:.3g} errors a day"
+        panels[1].plot(d, examples_needed(d, errors), linestyle=style, marker="", label=label)
     panels[1].axhline(TESTED, color="0.4", linestyle=":", label="test examples in the record")
     panels[1].set(xscale="log", yscale="log", xlabel="decisions a day", ylabel="error-free test examples needed")
+    wrong = [f"{rate * decisions:,.0f}" for rate in RATES.values()]
+    panels[0].set_title(f"{decisions:,.0f} decisions: {' or '.join(wrong)} errors", fontsize=9)
+    panels[1].set_title(f"for at most {promise:,.0f}: {examples_needed(decisions, promise):,.0f} examples", fontsize=9)
     for ax in panels:
         ax.axvline(decisions, color="black", linewidth=1)
         ax.legend(fontsize=7)
@@ -989,10 +989,6 @@ def explore(decisions, promise, clerks):
     draw_scale(panels, 10**decisions, 10**promise, clerks)
     plt.close(fig)
     display(fig)
-    wrong = {name: f"{rate * 10**decisions:,.0f}" for name, rate in RATES.items()}
-    print(
-        "errors a day:", wrong, "\nevidence:", f"{examples_needed(10**decisions, 10**promise):,.0f} error-free examples"
-    )
 
 
 controls = {
@@ -1166,12 +1162,14 @@ FROM evaluation JOIN training_run ON training_run.id = run_id JOIN session ON se
 JOIN environment ON environment.id = environment_id
 WHERE group_name <> '' OR coalesce(shift, '') <> '' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY MIN(evaluation.id)
 """
-save_table(ledger.query(GROUPED), "grouped_diagnostics")
+grouped = ledger.query(GROUPED)
+save_table(grouped, "grouped_diagnostics")
 print({name: table.shape for name, table in published.items()})
 
 # %% [markdown]
 # `grouped_diagnostics` is the article's fifth artefact, and it is not simulated: every evaluation by group or under a
-# shift that your models have had. Here are all six, each beside its measured counterpart, and whether it is there:
+# shift that your models have had. Its first rows, and then all six artefacts, each beside its measured counterpart, and
+# whether it is there:
 
 # %% tags=["nbval-ignore-output"]
 ARTEFACTS = [  # the article's artefact, its published form, its measured counterpart
@@ -1203,12 +1201,12 @@ ARTEFACTS = [  # the article's artefact, its published form, its measured counte
 
 def there(name):
     path, _, number = name.partition(" (")
-    return "" if not path else "there" if (outputs_dir() / "tables" / path).exists() else f"run {number.strip(')')}"
+    return path and ("there" if (outputs_dir() / "tables" / path).exists() else f"run {number.strip(')')}")
 
 
+display(grouped.head().round(3))
 table = pd.DataFrame(ARTEFACTS, columns=["artefact", "published", "measured"])
-table.insert(2, "published is", table.published.map(there))
-table.assign(**{"measured is": table.measured.map(there)})
+table.assign(**{f"{form} is": table[form].map(there) for form in ("published", "measured")})
 
 # %% [markdown]
 # ## 9. The record, and what a reviewer would ask
