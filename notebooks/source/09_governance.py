@@ -19,7 +19,7 @@
 # **You need** notebook 00 (claim, control, ledger). What the others left in your ledger is used; without it a small
 # system is trained here. SQL is explained where it is used.
 #
-# **Reading:** 70 minutes. **Running:** about 20 seconds on one CPU core.
+# **Reading:** 70 minutes. **Running:** about 10 seconds on one CPU core.
 
 # %%
 import json
