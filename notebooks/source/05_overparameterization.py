@@ -46,10 +46,8 @@ N = 300  # training digits of the exact curve
 POINTS = [10, 20, 40, 60, 100, 150, 200, 250, 300, 360, 450, 600, 900, 1500, 3000]  # its numbers of features p
 DRAWS = 3  # random-feature models behind one replicate
 WIDTHS, WIDTH_STEPS = [2, 4, 8, 12, 16, 32, 128], 1500  # section 2, trained on 400 digits
-FIT_STEPS, FULL_STEPS = (
-    3000,
-    300,
-)  # updates that are enough to fit random labels, by batches and by all examples at once
+FIT_STEPS = 3000  # updates that are enough to fit random labels in batches
+FULL_STEPS = 400  # and with all examples at once
 PATH_SIGNALS = 1000  # training signals in section 4
 ROUNDS = 5  # of pruning
 MODELS, CUE_STEPS = 20, 1000  # section 6: models a replicate
