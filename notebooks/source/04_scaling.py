@@ -34,7 +34,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from labkit import data, figures, sweep
+from labkit import data, figures, measure, models, sweep
 from labkit.evidence import claim, predict
 from labkit.ledger import Ledger, save_table
 from labkit.models import seeded
@@ -561,6 +561,7 @@ text = data.library_text()
 some_windows = text.windows(100, 16, seed=0)
 for width in (6, 32, 112):
     model = NextCharacter(width, 16, seed=0)
+    torch.testing.assert_close(model(some_windows.inputs), models.NextCharacter(width, 16, seed=0)(some_windows.inputs))
     with FlopCounterMode(display=False) as counter:
         F.cross_entropy(model(some_windows.inputs), some_windows.targets).backward()
     assert counter.get_total_flops() == 6 * n_weights(width, 16) * len(some_windows)  # exactly, not only about
@@ -1026,6 +1027,9 @@ guess_scale = predict(
 )
 sure = torch.tensor([[0.0, 2.0], [0.0, 2.0], [0.0, 2.0], [0.0, 2.0]])  # confidence 0.88, three of four right
 assert np.isclose(calibration_error(sure, torch.tensor([1, 1, 1, 0])), torch.sigmoid(torch.tensor(2.0)) - 0.75)
+assert np.isclose(
+    calibration_error(sure, torch.tensor([1, 1, 0, 0])), measure.calibration_error(sure, [1, 1, 0, 0], 10)
+)
 
 test = plenty["test"]
 generator = torch.Generator().manual_seed(BASE_SEED)
