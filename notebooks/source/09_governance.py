@@ -22,6 +22,8 @@
 # **Reading:** 70 minutes. **Running:** about 10 seconds on one CPU core.
 
 # %%
+import base64
+import io
 import json
 import re
 import sqlite3
@@ -984,19 +986,30 @@ figures.show(
 
 
 # %% tags=["nbval-ignore-output"]
-def explore(decisions, promise, clerks):
-    fig, panels = plt.subplots(1, 2, figsize=(10.5, 3.4))
-    draw_scale(panels, 10**decisions, 10**promise, clerks)
-    plt.close(fig)
-    display(fig)
-
-
 controls = {
     "decisions": widgets.FloatSlider(4, min=3, max=8, step=0.1, description="log10 D"),
     "promise": widgets.FloatSlider(2, min=0, max=2.4, step=0.1, description="log10 E"),
     "clerks": widgets.IntSlider(10, min=1, max=1000, description="clerks"),
 }
-display(widgets.VBox([*controls.values(), widgets.interactive_output(explore, controls)]))
+view = widgets.HTML()
+
+
+def explore(_=None):
+    """Draw for the sliders as they stand, as a picture in `view`."""
+    fig, panels = plt.subplots(1, 2, figsize=(10.5, 3.4))
+    decisions, promise, clerks = (control.value for control in controls.values())
+    draw_scale(panels, 10**decisions, 10**promise, clerks)
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", dpi=96)
+    plt.close(fig)
+    alt = "Errors a day and error-free test examples needed, against decisions a day."
+    view.value = f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}">'
+
+
+for control in controls.values():
+    control.observe(explore, "value")
+explore()
+display(widgets.VBox([*controls.values(), view]))
 
 # %% [markdown]
 # So the same file, with the same accuracy, needs another governance in another place: people who correct, a monitor, an
