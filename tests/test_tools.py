@@ -1,7 +1,9 @@
 """`make lab` never loses a learner's work; `make run` says what failed; derived files are up to date."""
 
+import asyncio
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -431,3 +433,31 @@ def test_badges_and_citation_follow_the_one_address(monkeypatch):
     assert "repository-code" not in derive.citation()
     monkeypatch.setattr(curriculum, "repository_url", lambda: "https://github.com/someone/course")
     assert "repository-code: https://github.com/someone/course" in derive.citation()
+
+
+class SleepyChannel:
+    """Has an answer, and notices it only when it is asked again."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    async def get_msg(self, timeout=None):
+        self.asked.append(timeout)
+        if len(self.asked) < 3:
+            raise queue.Empty
+        return "answer"
+
+
+def test_an_answer_that_nobody_was_woken_for_is_found():
+    asked = []
+    channel = SleepyChannel(asked)
+    curriculum._look_often(channel)
+    assert asyncio.run(channel.get_msg(timeout=3600)) == "answer"
+    assert asked == [1, 1, 1]
+
+
+def test_no_answer_within_the_timeout_is_still_none():
+    channel = SleepyChannel([])
+    curriculum._look_often(channel)
+    with pytest.raises(queue.Empty):
+        asyncio.run(channel.get_msg(timeout=0.5))
