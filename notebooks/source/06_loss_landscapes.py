@@ -811,7 +811,7 @@ guess_plane.resolve(guess_plane.options[2])
 #
 # ### Draw your own
 #
-# Train a network of your choice, and look at it from three sides. (Each change trains anew, and is one more run in the ledger.)
+# Train a network of your choice, and look at it from three sides. Each change is one more run in the ledger.
 
 
 # %%
@@ -1313,9 +1313,9 @@ guess_path.resolve(guess_path.options[2])
 # this layer mattered. Other data do more than a path can. Another objective, and tanh for ReLU, look as if they did, too; over the pilot's replicates
 # that difference varied too much for a claim, and it stays an observation.
 #
-# How small a change is enough? Ten signals of a thousand are. A millionth of one weight is not, in so short a training: the second column shows it.
-# On image data and with long trainings Summers & Dinneen (2021) found that a single bit of one starting weight does as much as a new seed. That does
-# *not* show here.
+# How small a change is enough? Ten signals of a thousand are. A millionth of one weight, in so short a training, mostly is not: the second
+# column. On image data and with long trainings Summers & Dinneen (2021) found that a single bit of one starting weight does as much as a new
+# seed. That does *not* show here, but look whether one of your replicates has strayed.
 #
 # ## 8. The record, and what a reviewer would ask
 
@@ -1350,22 +1350,21 @@ print(
 #
 # ## 9. What you can do now
 #
-# 1. **Predict** the change of the loss, the limit of the learning rate and the length of a plateau from curvature (section 1).
+# 1. **Predict** a change of the loss, a limit of the learning rate, the length of a plateau (section 1).
 # 2. **Compute** a spectrum exactly, and its top by Lanczos (section 2).
-# 3. **Test** the sharpness against $2/\eta$ along a training (section 3).
+# 3. **Test** the sharpness against $2/\eta$ (section 3).
 # 4. **Unmask** a picture (section 4), and join two solutions (section 5).
 # 5. **Separate** what sharpness says from what it does not (section 6), and the four terms of a final model (section 7).
 #
-# **Limits of this evidence.** Networks of a thousand to thirty thousand parameters, two small data sets, little training. The edge of stability is
-# for full batches only. Barriers are on the training loss and on straight lines. Sharpness is one number of a spectrum. Disagreement at an accuracy
-# near one half is larger than it would be for an easier task. Thresholds come from a pilot with 20 other replicates on one machine.
+# **Limits of this evidence.** Networks of at most thirty thousand parameters, two small data sets, little training. The edge of stability is for full
+# batches. Barriers are on the training loss and on straight lines. Sharpness is one number of a spectrum. Disagreement is larger where accuracy
+# is low. Thresholds come from a pilot with 20 other replicates on one machine.
 #
 # ### Your turn
 #
 # 1. In section 3 multiply the learning rate by 0.3 after 400 updates at the edge. Predict the sharpness before you run it.
 # 2. Repeat section 5 with `MODE_WIDTH = 32`. What does matching leave of the barrier?
-# 3. In section 7 train five networks of each kind and compare the *averages* of their outputs. Which columns shrink, and what does that tell about
-#    path and architecture?
+# 3. In section 7 average the outputs of five networks of each kind. Which disagreements shrink, and why?
 #
 # ### Scale it up
 #
