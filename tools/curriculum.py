@@ -10,9 +10,12 @@ The build goes one way. `notebooks/source/NN_topic.py` (py:percent text) is the 
 import argparse
 import hashlib
 import json
+import math
 import os
+import queue
 import sys
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -126,6 +129,7 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None):
         record_timing=False,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
     )
+    client.on_notebook_start = lambda **_: _look_often(client.kc.shell_channel)
     if on_cell:
         client.on_cell_executed = on_cell
     try:
@@ -138,6 +142,27 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None):
                 if "text/html" in output.get("data", {}):
                     output["data"].pop(WIDGET_VIEW, None)
     return notebook
+
+
+def _look_often(channel):
+    """Let the client look for a cell's answer every second.
+
+    nbclient sends the state of widgets through the same socket while it waits. Now and then that swallows the wake-up
+    for the answer, and the answer would lie there until the time-out.
+    """
+    get = channel.get_msg
+
+    async def get_msg(timeout=None):
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return await get(timeout=min(1, max(0, left)))
+            except queue.Empty:
+                if left <= 1:
+                    raise
+
+    channel.get_msg = get_msg
 
 
 def save(notebook, path):
