@@ -338,9 +338,9 @@ pd.DataFrame(reports).round(3)  # by hand and scikit-learn agree: the mean over 
 # a probability of 70 % means 70 % in both; **demographic parity**, the same share called high. The arithmetic of one table ties them
 # together. With base rate $p$ and precision $\mathrm{PPV}$ (Chouldechova 2017):
 #
-# $$ \mathrm{FPR} = \frac{p}{1-p} \cdot \frac{1-\mathrm{PPV}}{\mathrm{PPV}} \cdot \mathrm{recall} $$
+# $$ \text{false positive rate} = \frac{p}{1-p} \cdot \frac{1-\mathrm{PPV}}{\mathrm{PPV}} \cdot \text{recall} $$
 #
-# If $p$ differs between groups, PPV, recall and FPR cannot all be equal, unless the prediction is perfect. Kleinberg et al. (2017)
+# If $p$ differs between groups, PPV, recall and false positive rate cannot all be equal, unless the prediction is perfect. Kleinberg et al. (2017)
 # prove the same for calibrated probabilities. Take *one* model, the one with the new last layer, and three rules: one
 # threshold for all; the probability corrected for each scanner's base rate; the same share of each scanner.
 
@@ -751,7 +751,7 @@ guess_change.resolve(guess_change.options[0])
 
 
 # %%
-def daily(k, change, seed, days=2500):
+def daily(k, change, seed, days=5000):
     """Two statistics of each day [2, days]: MMD² against training signals; errors among 5 audited signals."""
     parts = [pool(change, seed + part, days // 5 * A_DAY) for part in range(5)]  # saves memory
     signals, classes = (torch.cat(each) for each in zip(*parts, strict=True))
