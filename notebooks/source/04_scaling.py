@@ -1031,6 +1031,7 @@ assert np.isclose(
     calibration_error(sure, torch.tensor([1, 1, 0, 0])), measure.calibration_error(sure, [1, 1, 0, 0], 10)
 )
 
+# %%
 test = plenty["test"]
 generator = torch.Generator().manual_seed(BASE_SEED)
 flips = 1 - 2 * (torch.rand(test.inputs[..., 32:].shape, generator=generator) < 0.1).float()
@@ -1040,8 +1041,6 @@ faulty = test.replace(
 )
 SHIFT = {"name": "faulty sensor", "shift": "each bit flipped with probability 0.1"}
 second = {width: train_parity(width, plenty, start=1000)[0] for width in (8, 128)}
-
-# %%
 rare = test.factors["task"] >= 24
 
 
