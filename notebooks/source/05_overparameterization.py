@@ -295,11 +295,12 @@ def error_and_loss(networks, examples):
 
 # %%
 PAIRS = [seed + start for start in (0, 5000) for seed in SEEDS]  # two networks behind one replicate
+TRIOS = [seed + start for start in (0, 5000, 10_000) for seed in SEEDS]  # or three
 
 
-def mean_of_two(values):
-    """[..., 2K] -> [..., K]."""
-    return values.reshape(*values.shape[:-1], 2, REPLICATES).mean(-2)
+def replicate_means(values):
+    """Of two or more networks behind each replicate: [..., 2K] -> [..., K]."""
+    return values.reshape(*values.shape[:-1], -1, REPLICATES).mean(-2)
 
 
 def moments(steps, number):
@@ -341,9 +342,9 @@ for width in WIDTHS:
     networks = Ensemble([64, width, 10], PAIRS)
     settings = {"batch_size": 400, "learning_rate": 2e-2, "experiment": f"noisy digits, width {width}"}
     by_width[width] = watched(networks, parts, WIDTH_STEPS, **settings)
-final = np.array([mean_of_two(curves[-1, 2]) for curves in by_width.values()])  # [widths, (error, loss), K]
-early = np.array([[mean_of_two(stopped(curves, i)) for i in (0, 1)] for curves in by_width.values()])
-training = np.array([mean_of_two(curves[-1, 0]) for curves in by_width.values()])
+final = np.array([replicate_means(curves[-1, 2]) for curves in by_width.values()])  # [widths, (error, loss), K]
+early = np.array([[replicate_means(stopped(curves, i)) for i in (0, 1)] for curves in by_width.values()])
+training = np.array([replicate_means(curves[-1, 0]) for curves in by_width.values()])
 
 # %%
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
@@ -523,6 +524,12 @@ claim(
     source="Prince 2023, notebook 8.3; Nakkiran et al. 2020",
 )
 guess_published.resolve(guess_published.options[1])
+for width in (14, 45, 200, 400):
+    (error, early_error), (loss, early_loss) = ends(width, "error"), ends(width, "loss")
+    print(
+        f"width {width:3}: test error {error.mean():.3f} ± {error.std(ddof=1):.3f}, stopped {early_error.mean():.3f}; "
+        f"loss {loss.mean():5.2f} ± {loss.std(ddof=1):.2f}, stopped {early_loss.mean():.2f}"
+    )
 
 # %% [markdown]
 # Here the error shows it, too. (Why here and not on digits? One difference: on MNIST-1D these networks, which know nothing of signals, are far from
@@ -765,7 +772,7 @@ def at_equal_loss(curves, level=0.2):
         below = int(np.argmax(loss <= np.log(level)))
         assert below > 0, "this network has not crossed the level: give it more updates"
         found.append(np.interp(-np.log(level), -loss[below - 1 : below + 1], error[below - 1 : below + 1]))
-    return mean_of_two(np.array(found))
+    return replicate_means(np.array(found))
 
 
 paths = {name: path(name, **settings) for name, settings in ARMS.items()}
@@ -828,7 +835,7 @@ guess_ticket = predict(
     ["nothing: the mask is what counts", "some error", "everything: it falls to chance"],
 )
 SIZES, RATES = [64, 150, 50, 10], [0.5, 0.5, 0.25]  # of each layer's weights, this share goes in each round
-halves = [digits.split(seed, test=697, validation=0) for seed in PAIRS]
+halves = [digits.split(seed, test=697, validation=0) for seed in TRIOS]
 ticket_train, ticket_test = (data.stack([getattr(split, part) for split in halves]) for part in ("train", "test"))
 
 
@@ -871,9 +878,9 @@ def shuffled(masks, seed):
     return [torch.stack(row).view_as(mask) for row, mask in zip(rows, masks, strict=True)]
 
 
-others = [seed + 20_000 for seed in PAIRS]
-masks = [torch.ones_like(weight) for weight in weights_of(Ensemble(SIZES, PAIRS).to(DEVICE))]
-networks = masked(PAIRS, masks)
+others = [seed + 20_000 for seed in TRIOS]
+masks = [torch.ones_like(weight) for weight in weights_of(Ensemble(SIZES, TRIOS).to(DEVICE))]
+networks = masked(TRIOS, masks)
 dense = trained_error(networks, "all weights")
 density = [1.0]
 ticket_error = {
@@ -884,12 +891,12 @@ ticket_error["shuffled mask"] = [dense]
 for _ in range(ROUNDS):
     masks = pruned(networks, masks)
     density.append(float(sum(mask[0].sum() for mask in masks) / sum(mask[0].numel() for mask in masks)))
-    networks = masked(PAIRS, masks)  # rewound
+    networks = masked(TRIOS, masks)  # rewound
     ticket_error["ticket"].append(trained_error(networks, "ticket"))
     ticket_error["same mask, other start"].append(trained_error(masked(others, masks), "other start"))
-    ticket_error["shuffled mask"].append(trained_error(masked(PAIRS, shuffled(masks, BASE_SEED)), "shuffled mask"))
+    ticket_error["shuffled mask"].append(trained_error(masked(TRIOS, shuffled(masks, BASE_SEED)), "shuffled mask"))
 assert all((weight[mask == 0] == 0).all() for weight, mask in zip(weights_of(networks), masks, strict=True))
-ticket_error = {name: mean_of_two(np.array(values)) for name, values in ticket_error.items()}  # [rounds + 1, K]
+ticket_error = {name: replicate_means(np.array(values)) for name, values in ticket_error.items()}  # [rounds + 1, K]
 print("density after each round:", ", ".join(f"{value:.3f}" for value in density))
 
 # %%
@@ -905,7 +912,7 @@ figures.show(
     fig,
     alt="Test error against the share of weights left. The ticket stays low to the end; the same mask with another start rises at low density; the "
     "shuffled mask rises most.",
-    caption="Digits, 300 updates for every network. Thin lines are replicates; a replicate is the mean of two networks.",
+    caption="Digits, 300 updates for every network. Thin lines are replicates; a replicate is the mean of three networks.",
 )
 claim(
     "With under 4 % of the weights, another start has at least 1.4 times the ticket's test error; the control has all weights",
@@ -1210,7 +1217,7 @@ ledger.query(WHAT, [ledger.session()]).round(3)
 
 # %%
 runs = ledger.query("SELECT status FROM training_run WHERE session_id = ?", [ledger.session()])
-tickets = 2 * REPLICATES * (2 + 3 * ROUNDS)
+tickets = 3 * REPLICATES * (2 + 3 * ROUNDS)
 expected = 2 * REPLICATES * (len(WIDTHS) + len(ARMS)) + 5 + REPLICATES * (len(SHARES) + 2 + MODELS + 4) + tickets
 recorded = len(runs) >= expected and set(runs.status) == {"completed"}
 print(f"{expected} training runs in this kernel: all recorded" if recorded else "Some runs are not recorded.")
