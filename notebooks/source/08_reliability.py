@@ -913,6 +913,7 @@ for cause, change, current, before in (
         "abstain": answered(current, today, sure),
     }
 ledger.update("incident", incident, status="mitigated")
+print("incident:", *ledger.query("SELECT status FROM incident WHERE id = ?", [incident]).status)
 
 # %%
 fig, panels = plt.subplots(1, 2, figsize=(10.5, 3.4), sharey=True)
