@@ -25,6 +25,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed: JupyterLab was not tried in a browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 CELL = ".jp-Notebook .jp-CodeCell"
+DRAWN = ".widget-output img, .widget-html img"  # pictures that widgets draw
 
 
 @pytest.fixture
@@ -120,15 +121,15 @@ def errors(page):
 
 def move_last_slider(page):
     """Of the last cell with a picture that widgets draw, by keyboard; the picture must change."""
-    cell = page.locator(CELL, has=page.locator(".widget-output")).last
-    slider, picture = cell.locator(".widget-slider .noUi-handle").last, cell.locator(".widget-output img").last
+    cell = page.locator(CELL, has=page.locator(DRAWN)).last
+    slider, picture = cell.locator(".widget-slider .noUi-handle").last, cell.locator(DRAWN).last
     slider.scroll_into_view_if_needed()
     picture.wait_for(timeout=60_000)
     before = picture.get_attribute("src")
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(
-        "before => [...document.querySelectorAll('.widget-output img')].at(-1)?.src != before", arg=before
+        "([drawn, before]) => [...document.querySelectorAll(drawn)].at(-1)?.src != before", arg=[DRAWN, before]
     )
 
 
@@ -164,7 +165,7 @@ def test_run_all_predict_and_slide(server, source, tmp_path):
 
         assert errors(page) == 0
         expected_to_fail = source.read_text(encoding="utf-8").count("with expect_claim_failure()")
-        assert page.locator(".claim strong", has_text="HOLDS").count() >= 5
+        assert page.locator(".claim strong", has_text="HOLDS").count() >= 3
         assert page.locator(".claim strong", has_text="FAILS").count() == expected_to_fail
         move_last_slider(page)
         answer = predict(page)
