@@ -126,8 +126,9 @@ def move_last_slider(page):
     slider.scroll_into_view_if_needed()
     picture.wait_for(timeout=60_000)
     before = picture.get_attribute("src")
+    now, least = (float(slider.get_attribute(f"aria-value{which}")) for which in ("now", "min"))
     slider.focus()
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft" if now > least else "ArrowRight")
     page.wait_for_function(
         "([drawn, before]) => [...document.querySelectorAll(drawn)].at(-1)?.src != before", arg=[DRAWN, before]
     )

@@ -195,11 +195,10 @@ for number in range(3):
     assert explains.sum() == 1  # exactly one triple of bits explains the task
     print(f"task {number + 1} looks at the bits", *(triples[explains][0] + 1).tolist())
 
-
-# %%
 WORLDS = [start + seed for start in (0, 5000) for seed in SEEDS]  # two for each replicate
 
 
+# %%
 def of_replicates(values):
     """The mean of each replicate's two worlds: [worlds] to [replicates]."""
     return np.reshape(values, (2, REPLICATES)).mean(0)
@@ -236,16 +235,17 @@ def train_parity(width, parts, start=0):
     return networks, of_replicates(seen[seen[:, 0].argmin(0), 1, range(len(WORLDS))])
 
 
-def n_parameters(width):
-    return 44 * width + width + 2 * width + 2
-
-
 # %% [markdown]
 # Train four small networks, from 4 to 32 neurons. The reported loss is that on held-out examples, at the moment
 # that was best on *validation* examples. Luck matters here (three bits are found or not), so that each replicate is the mean of
 # two worlds, each with its own tasks, examples and networks.
 
+
 # %%
+def n_parameters(width):
+    return 44 * width + width + 2 * width + 2
+
+
 plenty = parity_worlds(PARITIES[-1])
 trained = {width: train_parity(width, plenty) for width in SMALL}
 

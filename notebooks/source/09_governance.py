@@ -651,7 +651,7 @@ figures.show(
 # June 2026 moved the date from which they apply to December 2027 (Annex III) and August 2028 (products of Annex I).
 # Check the current text; this notebook is no legal advice.
 #
-# First choose the system: an experiment of *your* notebooks with at least five finished replicates whose accuracy was
+# First choose the system: a named experiment of *your* notebooks with at least five finished replicates whose accuracy was
 # measured by group and under a shift; of several the latest notebook's, and there the one with the most evaluations.
 # Without one, it is the digit reader of section 1. To decide on another one, set `RUN_IDS` yourself.
 
@@ -664,7 +664,7 @@ WITH tried AS (
 SELECT notebook, experiment, COUNT(*) AS runs, json_group_array(run.id) AS ids,
        SUM((SELECT COUNT(*) FROM evaluation WHERE run_id = run.id)) AS evaluations
 FROM training_run AS run JOIN session ON session.id = session_id JOIN split ON split.id = split_id
-WHERE status = 'completed' AND dataset_id IS NOT NULL
+WHERE status = 'completed' AND experiment <> '' AND dataset_id IS NOT NULL
   AND run.id IN (SELECT run_id FROM tried WHERE group_name <> '') AND run.id IN (SELECT run_id FROM tried WHERE shift <> '')
 GROUP BY session_id, experiment HAVING COUNT(*) >= 5 ORDER BY session_id, evaluations
 """
