@@ -106,9 +106,9 @@ figures.show(
 RECIPE = {"steps": 400, "batch_size": 128, "learning_rate": 2e-3, "optimizer": "adamw"}
 
 
-def networks(examples, **settings):
+def networks(examples, experiment, **settings):
     ensemble = Ensemble([64, 64, 64, 2], WORLDS)
-    ensemble.fit(examples, **RECIPE | settings)
+    ensemble.fit(examples, experiment=experiment, **RECIPE | settings)
     return [ensemble[k] for k in range(len(WORLDS))]
 
 
@@ -132,7 +132,7 @@ def accuracy_by_group(models):
 SHARES = np.array([0.5 - RARE / 997, RARE / 997, RARE / 997, 0.5 - RARE / 997])  # about: classes are nearly balanced
 question = "Average accuracy is above 0.95. How accurate is the network on the two rare groups?"
 guess_groups = predict(question, ["about as on the others", "between 0.75 and 0.9", "below 0.75"])
-plain, control = networks(train, experiment="routed"), networks(unrouted, experiment="routed by chance")
+plain, control = networks(train, "routed"), networks(unrouted, "routed by chance")
 by_group = {"as it is": accuracy_by_group(plain), "routed by chance": accuracy_by_group(control)}
 
 
@@ -227,9 +227,9 @@ group, decay = train.factors["group"], {"weight_decay": 1.0}
 weight = len(train) / 4 / F.one_hot(group, 4).sum(1).gather(1, group)
 even = data.stack([balanced(train.replicate(k), world) for k, world in enumerate(WORLDS)])
 remedies = {
-    "reweighting": networks(columns(train, weight, "weight"), loss=weighted),
-    "balanced": networks(even),
-    "balanced + decay": networks(even, **decay),
+    "reweighting": networks(columns(train, weight, "weight"), "reweighting", loss=weighted),
+    "balanced": networks(even, "balanced"),
+    "balanced + decay": networks(even, "balanced + decay", **decay),
     "group DRO + decay": [mlp([64, 64, 64, 2], seed=world) for world in WORLDS],
 }
 for k, model in enumerate(remedies["group DRO + decay"]):

@@ -652,7 +652,7 @@ figures.show(
 # Check the current text; this notebook is no legal advice.
 #
 # First choose the system: a named experiment of *your* notebooks with at least five finished replicates whose accuracy was
-# measured by group and under a shift; of several the latest notebook's, and there the one with the most evaluations.
+# measured by group and under a shift; of several the latest notebook's, and there the one with the most evaluations (of equals the first).
 # Without one, it is the digit reader of section 1. To decide on another one, set `RUN_IDS` yourself.
 
 # %% tags=["nbval-ignore-output"]
@@ -666,7 +666,7 @@ SELECT notebook, experiment, COUNT(*) AS runs, json_group_array(run.id) AS ids,
 FROM training_run AS run JOIN session ON session.id = session_id JOIN split ON split.id = split_id
 WHERE status = 'completed' AND experiment <> '' AND dataset_id IS NOT NULL
   AND run.id IN (SELECT run_id FROM tried WHERE group_name <> '') AND run.id IN (SELECT run_id FROM tried WHERE shift <> '')
-GROUP BY session_id, experiment HAVING COUNT(*) >= 5 ORDER BY session_id, evaluations
+GROUP BY session_id, experiment HAVING COUNT(*) >= 5 ORDER BY session_id, evaluations, MIN(run.id) DESC
 """
 candidates = ledger.query(CANDIDATES)
 own_notebook = ledger.query("SELECT notebook FROM session WHERE id = ?", [ledger.session()]).notebook[0]
