@@ -1003,7 +1003,8 @@ def explore(_=None):
     fig.savefig(picture, format="png", dpi=96)
     plt.close(fig)
     alt = "Errors a day and error-free test examples needed, against decisions a day."
-    view.value = f'<img alt="{alt}" src="data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}">'
+    source = "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
+    view.value = f'<img alt="{alt}" style="max-width:100%;height:auto" src="{source}">'
 
 
 for control in controls.values():
