@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import re
 import sqlite3
 import sys
 import time
@@ -260,8 +261,9 @@ class Ledger:
             database.execute("PRAGMA foreign_keys = ON")
             database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing, a power cut the last rows
             database.execute("BEGIN IMMEDIATE")
-            if _identity(database) == (0, 0):
+            if _identity(database) != (_schema().application_id, _schema().version):  # new, or of an older labkit
                 for statement in _statements():
+                    statement = re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", statement, flags=re.MULTILINE)
                     database.execute(statement)
             result = work(database)
             database.execute("COMMIT")
@@ -282,6 +284,10 @@ class Ledger:
             raise self._error(error) from error
         if database is None or _identity(database) == (0, 0):
             database = _empty()
+        present = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in _schema().columns.keys() - present:  # of an older labkit's ledger: empty, and only for this reader
+            statement = next(text for text in _statements() if f"CREATE TABLE {table} (" in text)
+            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
         database.execute("PRAGMA query_only = ON")
         return database
 

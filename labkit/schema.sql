@@ -14,9 +14,10 @@
 --   NULL                  means "not known" or "does not apply". A loss that is not a number (NaN) is NULL too.
 --
 -- Rows are added, and a few are completed later (a run ends, a prediction meets its outcome). None is ever deleted.
+-- A ledger of an older labkit gets, with the next record, the tables that it lacks.
 
 PRAGMA application_id = 1145852748;  -- the letters "DLSL" as a number: it says that this file is our ledger
-PRAGMA user_version = 1;             -- the version of this schema; labkit refuses a ledger newer than itself
+PRAGMA user_version = 2;             -- the version of this schema; labkit refuses a ledger newer than itself
 
 
 -- D  Data: what was learned from ---------------------------------------------------------------------------------
@@ -243,6 +244,18 @@ WHEN NEW.outcome IS NOT NULL AND NEW.resolved_at IS NULL
 BEGIN
     UPDATE prediction SET resolved_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = NEW.id;
 END;
+
+CREATE TABLE attempt (                                         -- a learner's answer to an exercise of a lab, checked once
+    id               INTEGER PRIMARY KEY,
+    session_id       INTEGER NOT NULL REFERENCES session (id),
+    lab              TEXT NOT NULL CHECK (lab <> ''),          -- 'lab01_perceptron_to_autodiff'
+    exercise         TEXT NOT NULL CHECK (exercise <> ''),     -- 'perceptron'
+    checks           INTEGER NOT NULL CHECK (checks > 0),      -- how many were made,
+    passed           INTEGER NOT NULL CHECK (passed BETWEEN 0 AND checks),  -- and how many of them were passed
+    points           REAL NOT NULL CHECK (points BETWEEN 0 AND points_possible),
+    points_possible  REAL NOT NULL,
+    created_at       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+);
 
 CREATE TABLE review (                                          -- a person's decision about a row of another table
     id             INTEGER PRIMARY KEY,

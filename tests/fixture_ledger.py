@@ -21,8 +21,8 @@ from labkit.ledger import Ledger
 
 TABLES = (  # in an order in which each row finds what it names
     *("dataset", "split", "architecture", "session", "training_run", "training_metric", "checkpoint", "compute"),
-    *("environment", "evaluation", "monitoring_event", "claim", "claim_run", "prediction", "review", "incident"),
-    "model_card",
+    *("environment", "evaluation", "monitoring_event", "claim", "claim_run", "prediction", "attempt", "review"),
+    *("incident", "model_card"),
 )
 CARD = "# Model card of run 1\n\nReads tiny centred digits. Made up, for tests.\n"
 
@@ -254,6 +254,11 @@ def _governance():
                    "created_at": _at(60 + row["id"]), "resolved_at": row["outcome"] and _at(70 + row["id"])}
             for row in predictions
         ],
+        "attempt": _table(
+            "id session_id lab exercise checks passed points points_possible created_at",
+            (1, 1, "lab01_perceptron_to_autodiff", "perceptron", 4, 1, 1.25, 5, _at(63)),
+            (2, 1, "lab01_perceptron_to_autodiff", "perceptron", 4, 4, 5, 5, _at(67)),
+        ),
         "review": _table(
             "id subject_table subject_id reviewer decision reasons created_at",
             (1, "claim", 6, "A reviewer", "revise", "The worst group has 50 examples: measure it on more", _at(80)),

@@ -190,7 +190,7 @@ BAD = {
     "text": (lambda path: path.write_text("dear diary"), "is damaged or no ledger at all"),
     "half": (lambda path: path.write_bytes(fixture_ledger.build(path).path.read_bytes()[:40_000]), "is damaged or no"),
     "foreign": (foreign, "is another program's database and is left as it is"),
-    "newer": (newer, r"was written by a newer labkit \(schema 99, here 1\)"),
+    "newer": (newer, r"was written by a newer labkit \(schema 99, here 2\)"),
     "folder": (lambda path: path.mkdir(), "is damaged or no ledger at all"),
 }
 

@@ -322,6 +322,8 @@ COMPLETE = {  # of each table one row that the schema takes
               "verdict": "holds"},
     "claim_run": {"claim_id": 1, "run_id": 1},
     "prediction": {"session_id": 1, "question": "q", "answer": "a"},
+    "attempt": {"session_id": 1, "lab": "l", "exercise": "e", "checks": 2, "passed": 1, "points": 1,
+                "points_possible": 2},
     "review": {"subject_table": "claim", "subject_id": 1, "reviewer": "r", "decision": "approve", "reasons": "r"},
     "incident": {"environment_id": 1, "severity": "low", "description": "d"},
     "model_card": {"run_id": 1, "path": "p", "sha256": SHA},
@@ -346,6 +348,7 @@ BREACHES = {  # and changes to it that break one rule each
               {"at_least": None, "within_high": 0.0}, {"at_least": None, "within_low": 1.0, "within_high": 0.0},
               {"low": 1.0, "high": 0.0}],
     "prediction": [{"question": ""}, {"options": "x"}, {"confidence": 1.5}, {"correct": 2}],
+    "attempt": [{"lab": ""}, {"exercise": ""}, {"checks": 0}, {"passed": 3}, {"points": 3}],
     "review": [{"subject_table": "nothing"}, {"reviewer": ""}, {"decision": "maybe"}, {"reasons": ""}],
     "incident": [{"severity": "huge"}, {"description": ""}, {"status": "gone"}],
     "model_card": [{"sha256": "abc"}],
@@ -377,6 +380,23 @@ def test_rules_are_all_tested():
             if f"CREATE TABLE {table} (" in statement:
                 assert len(BREACHES.get(table, [])) >= statement.count("CHECK ("), table
     assert set(COMPLETE) == set(module._schema().columns)
+
+
+def test_a_ledger_of_an_older_labkit_is_read_as_it_is_and_gets_new_tables_with_the_next_record(full, tmp_path):
+    shutil.copy(full.path, tmp_path / "old.sqlite")
+    old = Ledger(tmp_path / "old.sqlite")
+    with closing(sqlite3.connect(old.path)) as database, database:
+        database.execute("DROP TABLE attempt")
+        database.execute("PRAGMA user_version = 1")
+    before = snapshot(tmp_path)
+    assert rows(old, "attempt") == []
+    assert old.integrity() == "ok"
+    assert len(rows(old, "prediction")) == 1
+    assert snapshot(tmp_path) == before
+
+    assert old.record("attempt", COMPLETE["attempt"]) == [1]
+    assert len(rows(old, "attempt")) == len(rows(old, "prediction")) == 1
+    assert module._identity(sqlite3.connect(old.path)) == module._identity(sqlite3.connect(full.path))
 
 
 @pytest.mark.parametrize("table", ["dataset", "architecture", "session", "environment", "claim_run"])
@@ -450,7 +470,7 @@ def database(path: Path, *statements: str) -> None:
 
 
 def cut(path: Path, n: int) -> None:
-    Ledger(path).record("evaluation", EVALUATION)
+    Ledger(path).record("evaluation", [EVALUATION | {"metric": "m" * 100}] * 200)  # its last page is one of rows
     path.write_bytes(path.read_bytes()[:n])
 
 
@@ -486,8 +506,8 @@ OTHERS = {
     "their WAL": (lambda path: database(path, "PRAGMA journal_mode = wal", "CREATE TABLE t (x)"), "another program's"),
     "their unfinished WAL": (lambda path: dirty(path, "wal"), "another program's database"),
     "newer": (
-        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 2")),
-        r"newer labkit \(schema 2, here 1\)",
+        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 3")),
+        r"newer labkit \(schema 3, here 2\)",
     ),
 }
 

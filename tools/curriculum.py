@@ -73,10 +73,11 @@ def code_sha256(source):
 
 
 def provenance(source):
-    """The hashes that a built notebook carries: of its source, of labkit and of the lock."""
+    """The hashes that a built notebook carries: of its source, of labkit (without what only labs use) and of the lock."""
+    labkit = [path for path in sorted((ROOT / "labkit").glob("*.py")) if path.name != "check.py"]
     return {
         "source_sha256": sha256(source),
-        "labkit_sha256": sha256(*sorted((ROOT / "labkit").glob("*.py")), ROOT / "labkit" / "schema.sql"),
+        "labkit_sha256": sha256(*labkit, ROOT / "labkit" / "schema.sql"),
         "lock_sha256": sha256(ROOT / "requirements.txt"),
     }
 

@@ -95,7 +95,7 @@ def networks_on(trains, tests):
     training = {"schedule": "cosine", "experiment": f"{len(trains[0])} signals"}
     convolutions = [convolutional(seed) for seed in SEEDS]
     for network, train, seed in zip(convolutions, trains, SEEDS, strict=True):
-        fit(network, train, steps=150, batch_size=64, learning_rate=2e-2, seed=seed, **training)
+        fit(network, train, steps=400, batch_size=64, learning_rate=1e-2, seed=seed, **training)
     mlps = Ensemble([40, 128, 128, 10], SEEDS)
     mlps.fit(data.stack(trains), steps=300, batch_size=100, learning_rate=3e-3, **training)
     return [evaluate(*pair) for pair in zip(convolutions, tests, strict=True)], evaluate(mlps, data.stack(tests))
@@ -167,7 +167,7 @@ guess_data.resolve(guess_data.options[1])
 # So it came out against both common stories. A *classical* model, the forest, still climbs where a network has levelled off.
 # And the network that needs the least data is a deep one. What levels off first is the linear model: it has too few
 # parameters to use more. The MLP, a deep network without the right assumption, falls behind the forest. "Needs big
-# data" is about the *match between assumption and task*, not about depth. (The convolutional network's plateau is one at 150
+# data" is about the *match between assumption and task*, not about depth. (The convolutional network's plateau is one at 400
 # updates. With more of them it moves up.)
 #
 # ## 2. More parameters
