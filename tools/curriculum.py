@@ -73,7 +73,7 @@ def code_sha256(source):
 
 
 def provenance(source):
-    """The hashes that a built notebook carries: of its source, of labkit (without what only labs use) and of the lock."""
+    """The hashes that a built notebook carries: of its source, of labkit (but for what only labs use), of the lock."""
     labkit = [path for path in sorted((ROOT / "labkit").glob("*.py")) if path.name != "check.py"]
     return {
         "source_sha256": sha256(source),
