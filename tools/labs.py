@@ -1,0 +1,348 @@
+"""The labs: build them from their sources, execute the solutions, prove that all agree.
+
+`labs/source/labNN_topic.py` (py:percent text) is the only place where a lab is edited. A cell's metadata says what it is:
+
+    # %% [markdown] exercise="f" difficulty=2 importance=4 minutes=10 points=4   the exercise's text, a title first
+    # %% solution="f"                      the learner's cell: what stands between the solution marks becomes a stub
+    # %% [markdown] hint="f"               a hint; several appear one after another
+    # %% [markdown] why="f"                why the solution is what it is; the solution itself is put above it
+    # %% checks="f"                        its checks (see labkit/check.py)
+    # %% right="f"                         another correct answer, which the checks must accept
+    # %% wrong="f" message="part of it"    a wrong one, which they must refuse with this message
+    # %% [markdown] survivors="f"          mutants of the solution that no check can refuse, and why: `make kill-rate`
+    # %% tags=["experiment"]               trains or draws: skipped by the grader
+
+`optional=true` marks an exercise beyond the core. A cell with `lab.check("f")` shows the checks' lines. What is built:
+
+    labs/labNN_topic.ipynb             for learners: stubs, hints, solutions to unfold
+    labs/solutions/labNN_topic.ipynb   executed, with outputs
+    labs/checks/labNN_topic.py         the checks, importable as labkit.labs.labNN_topic
+
+    python tools/labs.py build [01 ...]    rebuild, execute, store
+    python tools/labs.py check             prove that they agree; list what is stale
+    python tools/labs.py release [01 ...]  for a course: outputs/release/, without hints, solutions, hidden tests
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+import zipfile
+from typing import NamedTuple
+
+import curriculum
+import jupytext
+import nbformat
+
+from labkit.ledger import outputs_dir
+
+LABS = curriculum.ROOT / "labs"
+SOURCES = LABS / "source"
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
+CORE_EXERCISES = 5  # at most
+CHECK_CALL = re.compile(r'^lab\.check\("(\w+)"\)', re.MULTILINE)
+NOT_SHOWN = {"checks", "right", "wrong", "survivors"}  # cells of the source that no learner's notebook has
+
+CHECKS_HEAD = '''\
+"""The checks of this lab. Made from labs/source/{name}.py by `make labs`: edit that file, never this one."""
+
+from labkit.check import Lab
+
+LAB = Lab({name!r}, {title!r})
+checks = LAB.checks
+
+{exercises}
+'''
+
+
+class LabError(ValueError):
+    """The source of a lab is not as it must be; the message names the file, the exercise and what to do."""
+
+
+class Exercise(NamedTuple):
+    """An exercise as its source's header has it."""
+
+    name: str
+    title: str
+    number: int
+    difficulty: int
+    importance: int
+    minutes: int
+    points: float
+    optional: bool
+
+    def header(self):
+        """The line above an exercise's text."""
+        core = "optional" if self.optional else "core"
+        return (
+            f"*Exercise {self.number}, {core} · difficulty {dots(self.difficulty)} · importance {dots(self.importance)} · "
+            f"about {self.minutes} minutes · {self.points:g} points*"
+        )
+
+
+def dots(n):
+    return "●" * n + "○" * (5 - n)
+
+
+def sources(numbers=()):
+    """The labs' source files in order; those whose number is one of `numbers`, where any are given."""
+    found = sorted(SOURCES.glob("lab[0-9][0-9]_*.py"))
+    for number in numbers:
+        if not any(path.name.startswith(f"lab{number}") for path in found):
+            sys.exit(f"There is no lab {number}: choose from {', '.join(path.stem[3:5] for path in found)}.")
+    return [path for path in found if not numbers or path.stem[3:5] in numbers]
+
+
+def read(source):
+    """The cells of a source. jupytext keeps what `# %%` says as the cell's metadata."""
+    return jupytext.read(source).cells
+
+
+def lab_title(cells):
+    return next(line for cell in cells for line in cell.source.splitlines() if line.startswith("# ")).removeprefix("# ")
+
+
+def exercises(source, cells=None):
+    """The exercises of a lab, in order.
+
+    Raises:
+        LabError: a header is incomplete, an exercise lacks its solution, check call or checks, there are more than five
+            core exercises, or fewer answers to test the checks with than two right and four wrong ones.
+    """
+    cells = cells or read(source)
+    found = []
+    for cell in cells:
+        if name := cell.metadata.get("exercise"):
+            header = {key: cell.metadata.get(key) for key in ("difficulty", "importance", "minutes", "points")}
+            if missing := [key for key, value in header.items() if value is None]:
+                raise LabError(f"{source.name}: exercise {name} lacks {', '.join(missing)} in its header.")
+            heading = next((line for line in cell.source.splitlines() if line.startswith("#")), "")
+            optional = bool(cell.metadata.get("optional", False))
+            found.append(Exercise(name, heading.lstrip("# "), len(found) + 1, **header, optional=optional))
+    for exercise in found:
+        _require_complete(source, cells, exercise.name)
+    if (core := sum(not exercise.optional for exercise in found)) > CORE_EXERCISES:
+        raise LabError(f"{source.name} has {core} core exercises; make all but {CORE_EXERCISES} optional.")
+    return found
+
+
+def _require_complete(source, cells, name):
+    count = {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("solution", "checks", "hint")}
+    count |= {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("why", "right", "wrong")}
+    calls = sum(name in CHECK_CALL.findall(cell.source) for cell in cells if cell.cell_type == "code")
+    rules = [
+        (count["solution"] == 1, f'one cell with solution="{name}"'),
+        (calls == 1, f'one cell with lab.check("{name}")'),
+        (count["checks"] >= 1, f'a cell with checks="{name}"'),
+        (count["hint"] >= 1, f'a cell with hint="{name}"'),
+        (count["why"] == 1, f'one cell with why="{name}"'),
+        (count["right"] >= 1, f'another right answer, right="{name}" (the solution is the first)'),
+        (count["wrong"] >= 4, f'four wrong answers, wrong="{name}"'),
+    ]
+    for holds, what in rules:
+        if not holds:
+            raise LabError(f"{source.name}: exercise {name} needs {what}.")
+
+
+# Solutions and stubs --------------------------------------------------------------------------------------------------
+
+
+def stub(code, name):
+    """The code with what stands between the solution marks replaced by one that says that it is to be written."""
+    pattern = re.compile(rf"^( *){BEGIN}\n.*?^ *{END}$", re.DOTALL | re.MULTILINE)
+    replacement = rf'\1# YOUR CODE HERE\n\1raise NotImplementedError("{name}")'
+    stubbed, n = pattern.subn(replacement, code)
+    if n == 0 or BEGIN in stubbed or END in stubbed:
+        raise LabError(f"exercise {name}: its solution needs pairs of the lines {BEGIN} and {END}.")
+    return stubbed
+
+
+def solved(code):
+    """The code without the solution marks."""
+    return re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", code, flags=re.MULTILINE).rstrip("\n")
+
+
+def folded(summary, text):
+    """Markdown that unfolds at a click, in JupyterLab, Colab and on GitHub. It needs no script."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+# The notebooks --------------------------------------------------------------------------------------------------------
+
+
+def table_of(found):
+    """The exercises as a table, and how long the core takes."""
+    core = sum(exercise.minutes for exercise in found if not exercise.optional)
+    extra = sum(exercise.minutes for exercise in found if exercise.optional)
+    rows = ["| exercise | | difficulty | importance | minutes | points |", "|---|---|---|---|---|---|"]
+    rows += [
+        f"| {e.number}. {e.title} | {'optional' if e.optional else 'core'} | {dots(e.difficulty)} | {dots(e.importance)} | "
+        f"{e.minutes} | {e.points:g} |"
+        for e in found
+    ]
+    more = f", {extra} more for what is optional" if extra else ""
+    return "\n".join([*rows, "", f"**Time:** {core} minutes for the core{more}. Solve them in any order you like."])
+
+
+def build(source, version):
+    """The notebook of a lab, without outputs. `version`: "student", "graded" (no hints, no solutions), "solutions",
+    "nbgrader" (an instructor's source notebook, with solution marks, hidden tests and nbgrader's metadata).
+
+    Raises:
+        LabError: see `exercises`.
+    """
+    cells = read(source)
+    found = {exercise.name: exercise for exercise in exercises(source, cells)}
+    solution = {cell.metadata["solution"]: cell.source for cell in cells if "solution" in cell.metadata}
+    hints, built = dict.fromkeys(found, 0), []
+    for cell in cells:
+        kind = next((key for key in ("exercise", "solution", "hint", "why", *NOT_SHOWN) if key in cell.metadata), None)
+        name, text, metadata = cell.metadata.get(kind), cell.source, {}
+        if kind is not None and name not in found:
+            raise LabError(f'{source.name}: {kind}="{name}" belongs to no exercise.')
+        if kind in NOT_SHOWN or (kind in ("hint", "why") and version in ("graded", "nbgrader")):
+            continue
+        if kind == "exercise":
+            heading, _, rest = text.partition("\n")
+            text = f"{heading}\n\n{found[name].header()}\n{rest}"
+        elif kind == "solution":
+            text = {"nbgrader": text, "solutions": solved(text)}.get(version) or stub(text, name)
+            metadata = {"nbgrader": grading(f"{name}-answer", solution=True)}
+        elif kind == "hint":
+            hints[name] += 1
+            text = folded(f"Hint {hints[name]}", text)
+        elif kind == "why":
+            code = f"```python\n{solved(solution[name])}\n```\n\n{text}"
+            text = f"**Why.** {text}" if version == "solutions" else folded("Solution, and why", code)
+        elif cell.cell_type == "code" and (calls := CHECK_CALL.findall(text)):
+            metadata = {"nbgrader": grading(f"{calls[0]}-check", points=found[calls[0]].points)}
+            if version == "nbgrader":
+                text += f'\n{HIDDEN_BEGIN}\nlab.points("{calls[0]}")\n{HIDDEN_END}'
+        new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
+        built.append(new(text.replace("{exercises}", table_of(found.values()))))
+        tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        built[-1].metadata = tags | (metadata if version in ("graded", "nbgrader") else {})
+    if version in ("student", "solutions"):
+        built = (
+            curriculum.colab_cells(f"labs/{source.stem}", curriculum.repository_url(), curriculum.project()["version"])
+            + built
+        )
+    for number, cell in enumerate(built):
+        cell.id = f"cell-{number:03d}"
+    metadata = {"kernelspec": curriculum.KERNELSPEC, "labkit": provenance(source)}
+    return nbformat.v4.new_notebook(cells=built, metadata=metadata)
+
+
+def grading(grade_id, solution=False, points=None):
+    """nbgrader's metadata for a cell, schema version 3."""
+    return {
+        "schema_version": 3, "grade_id": grade_id, "solution": solution, "grade": not solution, "locked": not solution,
+        "task": False, "points": points,
+    } if points is not None else {
+        "schema_version": 3, "grade_id": grade_id, "solution": solution, "grade": False, "locked": False, "task": False,
+    }  # fmt: skip
+
+
+def checks_module(source):
+    """The text of the module with a lab's checks."""
+    cells = read(source)
+    rows = "\n".join(
+        f"LAB.exercise({e.name!r}, title={e.title!r}, difficulty={e.difficulty}, importance={e.importance}, "
+        f"minutes={e.minutes}, points={e.points}, optional={e.optional})"
+        for e in exercises(source, cells)
+    )
+    parts = [cell.source for cell in cells if "checks" in cell.metadata]
+    head = CHECKS_HEAD.format(name=source.stem, title=lab_title(cells), exercises=rows)
+    return "\n\n\n".join([head.rstrip("\n"), *parts]) + "\n"
+
+
+def provenance(source):
+    """The hashes that a lab's notebooks carry."""
+    labkit = [*sorted((curriculum.ROOT / "labkit").glob("*.py")), curriculum.ROOT / "labkit" / "schema.sql"]
+    return {
+        "source_sha256": curriculum.sha256(source),
+        "labkit_sha256": curriculum.sha256(*labkit),
+        "lock_sha256": curriculum.sha256(curriculum.ROOT / "requirements.txt"),
+    }
+
+
+def built_files(source):
+    """What stands in the repository, built: {path: text}, without the executed notebook."""
+    return {
+        LABS / f"{source.stem}.ipynb": nbformat.writes(build(source, "student")) + "\n",
+        LABS / "checks" / f"{source.stem}.py": checks_module(source),
+    }
+
+
+def build_command(numbers):
+    for source in sources(numbers):
+        print(f"{source.stem}: building and executing ...", flush=True)
+        for path, text in built_files(source).items():
+            path.write_text(text, encoding="utf-8")
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
+            notebook = curriculum.execute(build(source, "solutions"), source.stem, outputs)
+        curriculum.save(notebook, LABS / "solutions" / f"{source.stem}.ipynb")
+
+
+def without_labkit(text):
+    """A notebook's text without the hash of labkit, which grows old without harm."""
+    return re.sub(r'"(labkit|lock)_sha256": "\w+"', "", text)
+
+
+def disagreements(source):
+    """Sentences on how the committed files of a lab differ from what its source builds."""
+    problems = []
+    for path, text in built_files(source).items():
+        if not path.exists() or without_labkit(path.read_text(encoding="utf-8")) != without_labkit(text):
+            problems.append(f"{path.relative_to(curriculum.ROOT)} is not what its source builds: run `make labs`.")
+    path = LABS / "solutions" / f"{source.stem}.ipynb"
+    if not path.exists():
+        return [*problems, f"{path.relative_to(curriculum.ROOT)} is missing: run `make labs`."]
+    committed = nbformat.read(path, as_version=4)
+    if curriculum.cell_contents(committed) != curriculum.cell_contents(build(source, "solutions")):
+        problems.append(f"labs/solutions/{path.name} has other cells than its source builds: run `make labs`.")
+    if committed.metadata.labkit.source_sha256 != provenance(source)["source_sha256"]:
+        problems.append(f"labs/solutions/{path.name} was executed with an older source: run `make labs`.")
+    return problems
+
+
+def check_command():
+    problems = [problem for source in sources() for problem in disagreements(source)]
+    for source in sources():
+        recorded = nbformat.read(LABS / "solutions" / f"{source.stem}.ipynb", as_version=4).metadata.get("labkit", {})
+        if any(recorded.get(key) != value for key, value in provenance(source).items()):
+            print(f"labs/solutions/{source.stem}.ipynb is stale: `make labs` renews it.")
+    print(*problems, sep="\n", end="\n" if problems else "")
+    print(f"{len(sources())} lab(s) checked, {len(problems)} out of step with the source.")
+    return 1 if problems else 0
+
+
+def release_command(numbers):
+    """Student notebooks for a course, and a zip of them, in outputs/release/."""
+    folder = outputs_dir() / "release"
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = sources(numbers)
+    for source in chosen:
+        curriculum.save(build(source, "graded"), folder / f"{source.stem}.ipynb")
+    with zipfile.ZipFile(folder / "labs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for source in chosen:
+            archive.write(folder / f"{source.stem}.ipynb", f"{source.stem}.ipynb")
+    print(f"{len(chosen)} lab(s) without hints and solutions in {folder}, all of them in labs.zip.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["build", "check", "release"])
+    parser.add_argument("numbers", nargs="*", help="numbers of labs, such as 01")
+    chosen = parser.parse_args()
+    try:
+        if chosen.command == "check":
+            return check_command()
+        return build_command(chosen.numbers) if chosen.command == "build" else release_command(chosen.numbers)
+    except LabError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
