@@ -82,12 +82,12 @@ def provenance(source):
     }
 
 
-def colab_cells(name, url, version):
-    """The badge and the installing cell at the top of each notebook; none while the repository has no address."""
+def colab_cells(path, url, version):
+    """The badge and the installing cell at the top of `path`.ipynb; none while the repository has no address."""
     if not url:
         return []
-    path = url.removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{path}/blob/v{version}/notebooks/{name}.ipynb"
+    name = url.removeprefix("https://github.com/")
+    link = f"https://colab.research.google.com/github/{name}/blob/v{version}/{path}.ipynb"
     badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
     return [
         nbformat.v4.new_markdown_cell(badge),
@@ -98,7 +98,7 @@ def colab_cells(name, url, version):
 def build(source, url=None):
     """The notebook that a source file describes: no outputs, fixed cell ids, only the metadata that is needed."""
     notebook = jupytext.read(source)
-    notebook.cells = colab_cells(source.stem, url or repository_url(), project()["version"]) + notebook.cells
+    notebook.cells = colab_cells(f"notebooks/{source.stem}", url or repository_url(), project()["version"]) + notebook.cells
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}

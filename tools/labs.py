@@ -1,6 +1,6 @@
 """The labs: build them from their sources, execute the solutions, prove that all agree.
 
-`labs/source/labNN_topic.py` (py:percent text) is the only place where a lab is edited. A cell's metadata says what it is:
+`labs/source/labNN_topic.py` (py:percent text) is the only place where a lab is edited. Metadata says what a cell is:
 
     # %% [markdown] exercise="f" difficulty=2 importance=4 minutes=10 points=4   the exercise's text, a title first
     # %% solution="f"                      the learner's cell: what stands between the solution marks becomes a stub
@@ -76,8 +76,8 @@ class Exercise(NamedTuple):
         """The line above an exercise's text."""
         core = "optional" if self.optional else "core"
         return (
-            f"*Exercise {self.number}, {core} · difficulty {dots(self.difficulty)} · importance {dots(self.importance)} · "
-            f"about {self.minutes} minutes · {self.points:g} points*"
+            f"*Exercise {self.number}, {core} · difficulty {dots(self.difficulty)} · "
+            f"importance {dots(self.importance)} · about {self.minutes} minutes · {self.points:g} points*"
         )
 
 
@@ -177,8 +177,8 @@ def table_of(found):
     extra = sum(exercise.minutes for exercise in found if exercise.optional)
     rows = ["| exercise | | difficulty | importance | minutes | points |", "|---|---|---|---|---|---|"]
     rows += [
-        f"| {e.number}. {e.title} | {'optional' if e.optional else 'core'} | {dots(e.difficulty)} | {dots(e.importance)} | "
-        f"{e.minutes} | {e.points:g} |"
+        f"| {e.number}. {e.title} | {'optional' if e.optional else 'core'} | {dots(e.difficulty)} | "
+        f"{dots(e.importance)} | {e.minutes} | {e.points:g} |"
         for e in found
     ]
     more = f", {extra} more for what is optional" if extra else ""
@@ -224,10 +224,8 @@ def build(source, version):
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         built[-1].metadata = tags | (metadata if version in ("graded", "nbgrader") else {})
     if version in ("student", "solutions"):
-        built = (
-            curriculum.colab_cells(f"labs/{source.stem}", curriculum.repository_url(), curriculum.project()["version"])
-            + built
-        )
+        url, tag = curriculum.repository_url(), curriculum.project()["version"]
+        built = curriculum.colab_cells(f"labs/{source.stem}", url, tag) + built
     for number, cell in enumerate(built):
         cell.id = f"cell-{number:03d}"
     metadata = {"kernelspec": curriculum.KERNELSPEC, "labkit": provenance(source)}

@@ -1,0 +1,1 @@
+"""The tables of long runs. In an installed labkit they are `labkit.results`."""
