@@ -82,8 +82,9 @@ def provenance(source):
     }
 
 
-def colab_cells(path, url, version):
+def colab_cells(path, url=None):
     """The badge and the installing cell at the top of `path`.ipynb; none while the repository has no address."""
+    url, version = url or repository_url(), project()["version"]
     if not url:
         return []
     name = url.removeprefix("https://github.com/")
@@ -98,7 +99,7 @@ def colab_cells(path, url, version):
 def build(source, url=None):
     """The notebook that a source file describes: no outputs, fixed cell ids, only the metadata that is needed."""
     notebook = jupytext.read(source)
-    notebook.cells = colab_cells(f"notebooks/{source.stem}", url or repository_url(), project()["version"]) + notebook.cells
+    notebook.cells = colab_cells(f"notebooks/{source.stem}", url) + notebook.cells
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}

@@ -224,8 +224,7 @@ def build(source, version):
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         built[-1].metadata = tags | (metadata if version in ("graded", "nbgrader") else {})
     if version in ("student", "solutions"):
-        url, tag = curriculum.repository_url(), curriculum.project()["version"]
-        built = curriculum.colab_cells(f"labs/{source.stem}", url, tag) + built
+        built = curriculum.colab_cells(f"labs/{source.stem}") + built
     for number, cell in enumerate(built):
         cell.id = f"cell-{number:03d}"
     metadata = {"kernelspec": curriculum.KERNELSPEC, "labkit": provenance(source)}
