@@ -255,7 +255,7 @@ def _pattern(got, expected, name, rtol, atol, factors):
         return f"{name} is off by {offset:.4g} in every place"
     if expected.ndim == 2 and expected.shape[0] == expected.shape[1] and same(got.T):
         return f"{name} is transposed"
-    if expected.ndim and len(expected) > 2:
+    if expected.ndim and len(expected) > 1:
         if same(got[::-1]):
             return f"{name} is in the reverse order"
         for step in (1, -1):
@@ -269,7 +269,7 @@ def _first_difference(got, expected, name, rtol, atol):
         return f"{name} is {_number(got)}, not {_number(expected)}"
     wrong = ~np.isclose(got, expected, rtol, atol, equal_nan=True)
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
-    where = place[0] if len(place) == 1 else place
+    where = ", ".join(map(str, place))
     return (
         f"{name} differs in {int(wrong.sum())} of {expected.size} places, first at [{where}]: "
         f"{_number(got[place])}, not {_number(expected[place])}"
@@ -461,17 +461,28 @@ class TimeUp(BaseException):
 def time_limit(seconds):
     """Raise `TimeUp` in the block when it has taken so long, on every system; only in the main thread, elsewhere never.
 
-    A loop that catches everything is interrupted again and again until it is left.
+    It also ends a loop that catches everything: the next line that runs there raises once more, and that line is in no
+    `try` or in the `except` of one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    state = {"over": False, "up": False}
-    lock = threading.Lock()
-    main = threading.get_ident()
+    state, lock, finished = {"over": False, "up": False}, threading.Lock(), threading.Event()
+    main, tracing = threading.get_ident(), sys.gettrace()
 
     def handler(number, frame):
-        raise TimeUp if state["up"] else KeyboardInterrupt
+        if not state["up"]:
+            raise KeyboardInterrupt
+        while frame is not None and frame.f_code.co_filename != __file__:  # the learner's code, up to ours
+            frame.f_trace = tracer
+            frame = frame.f_back
+        sys.settrace(lambda *event: None)
+        raise TimeUp
+
+    def tracer(frame, event, argument):
+        if event == "line":
+            raise TimeUp
+        return tracer
 
     def watch():
         pause = seconds
@@ -483,7 +494,6 @@ def time_limit(seconds):
                 _interrupt(main)
             pause = 0.05
 
-    finished = threading.Event()
     watcher = threading.Thread(target=watch, daemon=True)
     previous = signal.signal(signal.SIGINT, handler)
     watcher.start()
@@ -497,6 +507,7 @@ def time_limit(seconds):
             except TimeUp:  # it came while we were leaving
                 pass
         finished.set()
+        sys.settrace(tracing)
         signal.signal(signal.SIGINT, previous or signal.default_int_handler)
 
 
@@ -588,7 +599,7 @@ class Lab:
     def __init__(self, name, title):
         self.name, self.title = name, title
         self.exercises: dict[str, Exercise] = {}
-        self._solved: set[str] = set()
+        self._earned: dict[str, float] = {}  # exercise -> points of its last check
 
     def exercise(self, name, **header):
         """Add an exercise (see `Exercise`)."""
@@ -622,9 +633,7 @@ class Lab:
             outcomes = chosen.run(np.random.default_rng(seed), lambda request: perform(request, namespace))
         except KeyboardInterrupt:  # between two calls
             return _show(Report(f"You interrupted the check of `{exercise}`.", []))
-        self._solved.discard(exercise)
-        if all(outcome.status == "ok" for outcome in outcomes):
-            self._solved.add(exercise)
+        self._earned[exercise] = chosen.earned(outcomes)
         _show(self._report(chosen, outcomes, seed))
         if outcomes[0].status != "to do":
             _record(self.name, chosen, outcomes)
@@ -645,11 +654,15 @@ class Lab:
 
     def solved(self, *exercises) -> bool:
         """Whether the last check of each of these was all right; else says which are open."""
-        missing = [self.exercises[name] for name in exercises if name not in self._solved]
+        missing = [self.exercises[name] for name in exercises if self.points(name) < self.exercises[name].points]
         if missing:
             names = ", ".join(f"{exercise.number} ({exercise.title})" for exercise in missing)
             _show(Report(f"This part waits for exercise {names}: solve it, run its check, then run this cell.", []))
         return not missing
+
+    def points(self, exercise) -> float:
+        """The points that the last check of an exercise gave in this kernel; 0 before the first."""
+        return self._earned.get(exercise, 0.0)
 
 
 class _SilentLab:

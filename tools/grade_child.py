@@ -1,0 +1,147 @@
+"""Run a learner's cells and answers for tools/grade_one.py, in a process that may come to harm.
+
+Requests come on standard input and replies go to what was standard output at the start: a JSON object a line. The
+learner's code finds its input empty, and what it prints goes to standard error. There are no expected values here, and
+whatever the code does to this process, it can only send wrong replies.
+"""
+
+import ast
+import contextlib
+import ctypes
+import json
+import linecache
+import os
+import sys
+import traceback
+import types
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from labkit.check import Call, TimeUp, decode, encode, perform, time_limit
+
+PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+TIMING = {"time", "timeit", "prun", "capture"}  # magics that run the code after them
+TOO_LARGE = "returns more than a grader takes ({size:.0f} MB where {limit:.0f} MB are much)"
+
+
+def main():
+    limits = json.loads(sys.argv[1])
+    set_limits(limits)
+    requests, replies = take_pipes()
+    sys.modules["labkit.labs"] = None  # importing it fails: the checks are not for this process
+    namespace = notebook_namespace()
+    for line in requests:
+        request = json.loads(line)
+        reply = {"token": request["token"]}
+        try:
+            reply |= run_cell(request, namespace) if "cell" in request else run_call(request, namespace)
+            text = json.dumps(reply)
+            if len(text) > limits["reply_bytes"]:
+                raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=limits["reply_bytes"] / 1e6))
+        except BaseException as error:  # an answer that no pipe can carry
+            text = json.dumps({"token": request["token"], "kind": type(error).__name__, "sentence": str(error)})
+        replies.write(text + "\n")
+        replies.flush()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+
+
+def set_limits(limits):
+    """The limits that the system keeps. Windows has none of them; there the watch of grade_one.py is all there is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)  # without its grader this process ends
+    try:
+        import resource
+    except ImportError:
+        return
+    for name in ("CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "CORE"):
+        hard = resource.getrlimit(number := getattr(resource, f"RLIMIT_{name}"))[1]
+        value = limits[name] if hard == resource.RLIM_INFINITY else min(hard, limits[name])
+        resource.setrlimit(number, (value, value))
+
+
+def take_pipes():
+    """The two pipes, out of the learner's way."""
+    requests, replies = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+# Cells ----------------------------------------------------------------------------------------------------------------
+
+
+def notebook_namespace():
+    """The names of an empty notebook. It is the module __main__, as there: classes and pickle look for it."""
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    module.__dict__.update(get_ipython=lambda: Shell(module.__dict__), display=print)
+    return module.__dict__
+
+
+class Shell:
+    """Stands in for IPython: shell commands do not run, timing magics run what they time, others do nothing."""
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+
+    def run_line_magic(self, name, line, *_):
+        return self.run_cell_magic(name, "", line)
+
+    def run_cell_magic(self, name, line, cell):
+        if name in TIMING:
+            execute(cell, f"<%{name}>", self.namespace)
+
+    def getoutput(self, *_, **__):
+        return []
+
+    def __getattr__(self, name):
+        return lambda *_, **__: None
+
+
+def execute(source, filename, namespace):
+    """Run a cell's source, and leave its lines where tracebacks look for them."""
+    code = TransformerManager().transform_cell(source)
+    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+    exec(compile(code, filename, "exec", dont_inherit=True), namespace)
+
+
+def run_cell(request, namespace):
+    """Run a cell; an error becomes a sentence."""
+    filename, seconds = f"<cell {request['number']}>", request["seconds"]
+    try:
+        with time_limit(seconds):
+            execute(request["cell"], filename, namespace)
+    except BaseException as error:
+        return {"error": describe(error, filename, seconds)}
+    return {"error": ""}
+
+
+def describe(error, filename, seconds):
+    if isinstance(error, TimeUp):
+        return f"did not end within {seconds:g} seconds and was stopped"
+    if isinstance(error, SystemExit):
+        return "ends the whole program (`exit`)"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"raises {type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+
+
+# Calls ----------------------------------------------------------------------------------------------------------------
+
+
+def run_call(request, namespace):
+    """Carry out a check's `Call`. A function arrives as its source, with the name of this file instead of its own, so
+    that no message shows its lines."""
+    target = request["target"]
+    if "source" in request:
+        scope = {}
+        exec(compile(ast.parse(request["source"]), __file__, "exec", dont_inherit=True), scope)
+        target = scope[target]
+    reply = perform(Call(target, decode(request["arguments"])), namespace, request["seconds"])
+    return vars(reply) | {"value": encode(reply.value)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,376 @@
+"""Grade one submission: what tools/grade.py starts for each, so that whatever happens here stays here.
+
+A job comes on standard input and the result goes to standard output, both JSON. Three processes work on a submission:
+
+    grade.py        writes the gradebook; one for all submissions
+    grade_one.py    holds the checks and the expected values, compares, keeps the limits; one a submission
+    grade_child.py  runs the learner's cells and answers; a new one when it is lost
+
+The learner's code gets the inputs of a check and sends back results, as data that nothing executes. When its process
+ends, hangs or breaks a limit, the check that was running fails, and the next exercise gets a new process, in which the
+cells run again without the one that ended the last.
+"""
+
+import ctypes
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from contextlib import redirect_stdout, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from labkit import check
+
+CHILD = Path(__file__).with_name("grade_child.py")
+PR_SET_CHILD_SUBREAPER = 36  # from Linux's prctl.h
+POLL = 0.1  # seconds between two looks at memory and number of processes (a look takes some 2 ms)
+MESSAGE = 1000  # characters of a message that are kept: a wrong text of a million letters is quoted in it
+KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR")  # of the caller's environment: what Python needs to start
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may use. A lab stays far below each of them; they are for what has gone wrong."""
+
+    cell_seconds: float = 20.0  # a cell that is no experiment; those of the labs take under 2
+    call_seconds: float = check.SECONDS  # one call of an answer, as in the learner's notebook
+    grace_seconds: float = 5.0  # to stop by itself after that, before its process is ended
+    total_seconds: float = 240.0  # everything, so that no submission holds up a batch
+    cpu_seconds: int = 150  # of one process, kept by the system: it also ends what the watch has lost sight of
+    memory: int = 2 << 30  # bytes in use by all its processes; PyTorch, scikit-learn and pandas together need 0.5 GB
+    data: int = 3 << 30  # bytes that one process can reserve (RLIMIT_DATA; RLIMIT_AS would count PyTorch's code, too)
+    processes: int = 32  # besides its first: a data loader has a few workers
+    user_processes: int = 4096  # of the same user with all they have open; stops a fork bomb between two looks
+    file_bytes: int = 100 << 20
+    open_files: int = 256
+    reply_bytes: int = 16 << 20  # of one result: a million numbers
+    printed_bytes: int = 20_000  # that are kept; the rest is read and dropped
+    children: int = 6  # processes that one submission can lose before the rest is given up
+
+
+class Lost(Exception):
+    """The child ended, hung or broke a limit: `kind` as in `check.Reply`, and the sentence about it."""
+
+    def __init__(self, sentence, kind="gone"):
+        super().__init__(sentence)
+        self.kind = kind
+
+
+# Ending processes -----------------------------------------------------------------------------------------------------
+
+
+def adopt_orphans():
+    """On Linux: what our descendants leave behind becomes our child, so that no daemon gets away."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def alive(processes):
+    found = []
+    for process in processes:
+        with suppress(psutil.Error):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def descendants(pid=None):
+    """All living processes below a process, by default below this one."""
+    try:
+        return alive(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def end(find, rounds=100):
+    """End all processes that `find()` names, until it names none.
+
+    They are all stopped before the first is ended, so that they cannot start others faster than they go.
+    """
+    for _ in range(rounds):
+        found = find()
+        if not found:
+            return
+        for action in (psutil.Process.suspend, psutil.Process.kill):
+            for process in found:
+                with suppress(psutil.Error):
+                    action(process)
+        time.sleep(0.01)
+
+
+# The child ------------------------------------------------------------------------------------------------------------
+
+
+class Child:
+    """The process that runs the learner's code, watched while it works on a request."""
+
+    def __init__(self, limits, deadline, user=None):
+        self.limits, self.deadline, self.seen = limits, deadline, set()
+        self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
+        rlimits = {
+            "CPU": limits.cpu_seconds, "DATA": limits.data, "FSIZE": limits.file_bytes, "NOFILE": limits.open_files,
+            "NPROC": limits.user_processes, "CORE": 0, "reply_bytes": limits.reply_bytes,
+        }  # fmt: skip
+        other_user = {}
+        if user:
+            os.chown(self.folder.name, *user)
+            other_user = {"user": user[0], "group": user[1], "extra_groups": []}
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-s", str(CHILD), json.dumps(rlimits)], cwd=self.folder.name,
+            env=environment(self.folder.name), start_new_session=True, **other_user,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.requests, self.replies, self.printed = queue.Queue(), queue.Queue(maxsize=1), b""
+        for pump in (self._write, self._read, self._drain):  # threads: a pipe may block, and the watch may not
+            threading.Thread(target=pump, daemon=True).start()
+
+    def _write(self):
+        with suppress(OSError, ValueError):
+            while request := self.requests.get():
+                self.process.stdin.write(request)
+                self.process.stdin.flush()
+
+    def _read(self):
+        """Put each reply into the queue, and an empty one where there will be none any more."""
+        with suppress(OSError, ValueError):
+            while line := self.process.stdout.readline(self.limits.reply_bytes + 1):
+                self.replies.put(line)
+        self.replies.put(b"")
+
+    def _drain(self):
+        with suppress(OSError, ValueError):
+            while part := self.process.stderr.read1(1 << 16):
+                self.printed += part[: self.limits.printed_bytes - len(self.printed)]
+
+    def ask(self, request, seconds):
+        """Send a request and return the reply to it.
+
+        Raises:
+            Lost: there is none, or it is none of `grade_child.py`. This child is of no use any more.
+        """
+        token = secrets.token_hex(8)  # replies that were written in advance do not have it
+        give_up = time.monotonic() + seconds + self.limits.grace_seconds
+        self.requests.put(json.dumps(request | {"token": token, "seconds": seconds}).encode() + b"\n")
+        while True:
+            try:
+                reply = self.replies.get(timeout=POLL)
+                break
+            except queue.Empty:
+                self._watch(seconds, give_up)
+        if not reply:
+            raise Lost(self._how_it_ended())
+        try:
+            reply = json.loads(reply)
+            genuine = reply["token"] == token
+        except Exception:
+            genuine = False
+        if not genuine:
+            raise Lost("writes into the pipe to the grader, or sends more than the grader takes")
+        return reply
+
+    def _watch(self, seconds, give_up):
+        now, processes = time.monotonic(), descendants()
+        self.seen.update(processes)
+        if len(processes) > self.limits.processes + 1:
+            raise Lost(f"starts more than {self.limits.processes} processes")
+        if memory(processes) > self.limits.memory:
+            raise Lost(f"uses more than {self.limits.memory / 1e9:.1f} GB of memory")
+        if now > self.deadline:
+            raise Lost(
+                f"was running when the {self.limits.total_seconds:g} seconds of a submission were over", "endless"
+            )
+        if now > give_up:
+            raise Lost(
+                f"did not end within {seconds:g} seconds, nor stop when told to: does a loop never end?", "endless"
+            )
+
+    def _how_it_ended(self):
+        try:
+            code = self.process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "closes the pipe to the grader"
+        if code == -24:  # SIGXCPU
+            return f"uses more than {self.limits.cpu_seconds} seconds of processor time"
+        return f"ends its whole process (exit status {code})"
+
+    def close(self):
+        """End the child and all that it has started, also what has left its session."""
+        end(lambda: alive(self.seen) + descendants())
+        self.requests.put(None)
+        self.process.wait()
+        self.folder.cleanup()
+
+
+def environment(folder):
+    """A clean one: nothing of the caller's but what Python needs to start, and all that is written goes to `folder`."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ} | {
+        **dict.fromkeys(("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "MPLCONFIGDIR", "LABKIT_OUTPUTS"), folder),
+        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+        "LABKIT_GRADING": "1", "LABKIT_PROGRESS": "0", "LABKIT_JOBS": "1", "LABKIT_DEVICE": "cpu",
+        "CUDA_VISIBLE_DEVICES": "", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8",
+    }  # fmt: skip
+
+
+def memory(processes):
+    total = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+# A submission ---------------------------------------------------------------------------------------------------------
+
+
+class Session:
+    """The names that a submission's cells define, in a child that is replaced when it is lost."""
+
+    def __init__(self, cells, limits, user=None):
+        self.cells, self.limits, self.user = cells, limits, user
+        self.deadline = time.monotonic() + limits.total_seconds
+        self.errors = {}  # number of a cell -> what is wrong with it
+        self.fatal = set()  # cells that ended the process: not run again
+        self.incidents = []  # sentences on what cost a child
+        self.child, self.started, self.printed = None, 0, b""
+
+    def perform(self, request):
+        """The reply to a check's `Call`, as `check.perform` gives it. It never raises."""
+        message = {"target": request.target, "arguments": check.encode(request.arguments)}
+        if callable(request.target):
+            source = textwrap.dedent(inspect.getsource(request.target))
+            message |= {"target": request.target.__name__, "source": source}
+        try:
+            return read_reply(self._ready().ask(message, self.limits.call_seconds))
+        except Lost as lost:
+            self._drop(f"`{message['target']}` {lost}")
+            return check.Reply(kind=lost.kind, sentence=str(lost))
+
+    def _ready(self):
+        """A child in which the cells have run."""
+        while self.child is None:
+            if self.started == self.limits.children:
+                raise Lost(f"is not checked: {self.started} processes of this submission were lost before")
+            if time.monotonic() > self.deadline:
+                raise Lost(f"is not checked: the {self.limits.total_seconds:g} seconds of a submission are over")
+            self.started += 1
+            self.child = Child(self.limits, self.deadline, self.user)
+            self._run_cells()
+        return self.child
+
+    def _run_cells(self):
+        for number, source in self.cells:
+            if number in self.fatal:
+                continue
+            try:
+                reply = self.child.ask({"cell": source, "number": number}, self.limits.cell_seconds)
+                self.errors[number] = str(reply.get("error") or reply.get("sentence") or "")[:MESSAGE]
+            except Lost as lost:
+                self.fatal.add(number)
+                self.errors[number] = str(lost)
+                return self._drop(f"code cell {number} {lost}")
+
+    def _drop(self, incident):
+        self.incidents.append(incident)
+        self.close()
+
+    def close(self):
+        if self.child:
+            self.printed = self.printed or self.child.printed
+            self.child.close()
+            self.child = None
+
+
+def read_reply(message):
+    """What a child sent, as a `Reply`: data of the right types, or `Lost`."""
+    try:
+        texts = {key: str(message.get(key, ""))[:MESSAGE] for key in ("kind", "sentence", "message")}
+        changed = [int(position) for position in message.get("changed", [])]
+        printed = str(message.get("printed", ""))[: check.PRINTED]
+        return check.Reply(value=check.decode(message.get("value")), changed=changed, printed=printed, **texts)
+    except Exception as error:  # also MemoryError, of an array that says that it is huge
+        raise Lost("sends what is no result") from error
+
+
+def lab_names(checks=None):
+    """The names of all labs; `checks` is a folder to take them from instead of `labs/checks/`."""
+    import labkit.labs
+
+    if checks:
+        labkit.labs.__path__ = [str(checks)]
+    return check.lab_names()
+
+
+def load_lab(name, checks, private):
+    """The lab with its public checks and, where the course has some, its private ones; and the seed that they set.
+
+    Args:
+        name: of the lab, and so of both modules.
+        checks: as in `lab_names`.
+        private: the folder of private checks, which import `checks` from the public module and add to the same lab.
+    """
+    lab_names(checks)
+    lab = importlib.import_module(f"labkit.labs.{name}").LAB
+    path = Path(private) / f"{name}.py"
+    if not path.exists():
+        return lab, None
+    spec = importlib.util.spec_from_file_location(f"private_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lab, getattr(module, "SEED", None)
+
+
+def grade(job):
+    """Run a submission's cells and all checks of its lab; see `main` for the form."""
+    lab, _ = load_lab(job["lab"], job["checks"], job["private"])
+    session = Session(job["cells"], Limits(**job["limits"]), job["user"])
+    exercises = {}
+    try:
+        for exercise in lab.exercises.values():
+            # Fresh for each exercise, so that `lab.check(exercise, seed)` draws the same inputs in a notebook.
+            outcomes = exercise.run(np.random.default_rng(job["seed"]), session.perform)
+            outcomes = [outcome._replace(message=outcome.message[:MESSAGE]) for outcome in outcomes]
+            exercises[exercise.name] = {
+                "points": exercise.earned(outcomes),
+                "outcomes": [outcome._asdict() for outcome in outcomes],
+            }
+    finally:
+        session.close()
+    return {
+        "exercises": exercises,
+        "cells": {number: sentence for number, sentence in session.errors.items() if sentence},
+        "incidents": session.incidents,
+        "printed": session.printed.decode(errors="replace"),
+    }
+
+
+def job(lab, cells, seed, *, checks=None, private="labs/private", limits=None, user=None):
+    """What `main` reads: the lab's name, code cells as [number, source], the seed of the inputs and the settings."""
+    limits = asdict(limits or Limits())
+    return {
+        "lab": lab, "cells": cells, "seed": seed, "checks": checks and str(checks), "private": str(private),
+        "limits": limits, "user": user,
+    }  # fmt: skip
+
+
+def main():
+    adopt_orphans()
+    with redirect_stdout(sys.stderr):  # a check that prints does not print into the result
+        result = grade(json.load(sys.stdin))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
