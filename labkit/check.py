@@ -166,8 +166,11 @@ def run_check(check, rng, perform) -> tuple[Outcome, bool]:
 
 def _changed(request, positions):
     which = " and ".join(f"argument {position + 1}" for position in positions)
-    name = f"`{request.target}`" if isinstance(request.target, str) else "your code"
-    return f"{name} changes {which} in place, which its caller still needs: work on a copy"
+    return f"{_subject(request)} changes {which} in place, which its caller still needs: work on a copy"
+
+
+def _subject(request):
+    return f"`{request.target}`" if isinstance(request.target, str) else "your code"
 
 
 # Comparing, with a diagnosis ------------------------------------------------------------------------------------------
@@ -356,7 +359,7 @@ def decode(value) -> Any:
     """
     try:
         return _decode(value)
-    except (TypeError, KeyError, IndexError, AttributeError, OSError, EOFError, ImportError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, EOFError, ImportError) as error:
         raise ValueError(f"not an encoded value ({error})") from error
 
 
@@ -417,6 +420,7 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
                 reply.value = _decode(encode(value))
         except BaseException as error:
             reply = _error_reply(error, seconds)
+            reply.sentence = f"{_subject(request)} {reply.sentence}"
     reply.printed = printed.getvalue()
     after = encode(arguments)["tuple"]
     reply.changed = [i for i, (one, other) in enumerate(zip(before["tuple"], after, strict=True)) if one != other]
@@ -642,7 +646,7 @@ class Lab:
     def _report(self, exercise, outcomes, seed):
         head = f"Exercise {exercise.number} · {exercise.title}"
         if outcomes[0].status == "to do":
-            return Report(f"{head}: open", [("to do", f"`{exercise.name}` {outcomes[0].message}", "")])
+            return Report(f"{head}: open", [("to do", outcomes[0].message, "")])
         passed = sum(outcome.status == "ok" for outcome in outcomes)
         points = f"{exercise.earned(outcomes):.3g} of {exercise.points:g} points"
         lines = [(status, name + (f": {message}" if message else ""), printed if status == "failed" else "")

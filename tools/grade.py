@@ -14,14 +14,17 @@ more, also what this protects from and what not; tools/grade_one.py does the gra
 """
 
 import argparse
+import contextlib
 import csv
 import html
 import json
 import os
+import queue
 import re
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -197,12 +200,45 @@ def most_answered(text, labs):
 # Grading --------------------------------------------------------------------------------------------------------------
 
 
-class Grader:
-    """Grades submissions side by side, each in a process of its own."""
+class Worker:
+    """A process of tools/grade_one.py, which grades one submission after another."""
 
-    def __init__(self, seeds, jobs, **settings):
+    def __init__(self, settings):
+        self.patience = settings["limits"]["total_seconds"] + 180  # the rest: starting, comparing, cleaning up
+        self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, grade_one.__file__, json.dumps(settings)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self.log, text=True, encoding="utf-8",
+        )  # fmt: skip
+
+    def grade(self, job):
+        """The result of a job, or a dict with the grader's `log` alone, where it failed."""
+        timer = threading.Timer(self.patience, self.process.kill)
+        timer.start()
+        try:
+            print(json.dumps(job), file=self.process.stdin, flush=True)
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):
+            self.process.kill()
+            code = self.process.wait()
+            self.log.seek(0)
+            return {
+                "log": f"The grader's process ended (exit status {code}), as a submission can do.\n{self.log.read()}"
+            }
+        finally:
+            timer.cancel()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Grader:
+    """Grades submissions side by side, each worker one at a time. What ends a worker costs no other submission."""
+
+    def __init__(self, seeds, jobs, settings):
         self.seeds, self.jobs, self.settings = seeds, jobs, settings
-        self.running, self.lock = set(), threading.Lock()
+        self.idle, self.workers, self.lock = queue.SimpleQueue(), set(), threading.Lock()
         self.before = {process.pid for process in psutil.Process().children()}
         grade_one.adopt_orphans()
 
@@ -213,49 +249,48 @@ class Grader:
             try:
                 for future in as_completed(waiting):
                     report(future.result())
-            except KeyboardInterrupt:  # the processes get it too, and end what they have started
+            except KeyboardInterrupt:  # the workers get it too, and end what they have started
                 pool.shutdown(cancel_futures=True)
                 raise
+        for worker in self.workers:
+            worker.close()
 
     def grade(self, submission):
-        if not submission.lab:
-            return submission
-        seed = self.seeds[submission.lab]
-        job = grade_one.job(submission.lab, submission.cells, seed, **self.settings)
-        patience = job["limits"]["total_seconds"] + 60  # the rest is for starting, comparing and cleaning up
-        code, output, log = self._run(json.dumps(job), patience)
-        try:
-            submission.result = json.loads(output)
-            submission.status, submission.note = GRADED, note_on(submission.result)
-        except ValueError:
-            submission.status = FAILED
-            submission.note = f"the grader's process for this submission ended without a result (exit status {code})"
-            submission.log = log
+        if submission.lab:
+            job = {"lab": submission.lab, "cells": submission.cells, "seed": self.seeds[submission.lab]}
+            result = self._run(job)
+            if "log" in result:
+                submission.status, submission.log = FAILED, result["log"]
+                submission.note = "was not graded, since the grader failed on it; its log says how"
+            else:
+                submission.status, submission.note, submission.result = GRADED, note_on(result), result
         return submission
 
-    def _run(self, text, seconds):
-        """Run grade_one.py: its exit status, its output and its log."""
-        command = [sys.executable, grade_one.__file__]
-        with self.lock:  # so that `_end_orphans` never meets a process that is not in `running` yet
-            process = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True, encoding="utf-8")
-            self.running.add(process.pid)
-        try:
-            output, log = process.communicate(text, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, log = process.communicate()
-            log += f"\nStopped after {seconds:g} seconds."
-        with self.lock:
-            self.running.discard(process.pid)
-            self._end_orphans()
-        return process.returncode, output, log
+    def _run(self, job):
+        worker = self._take_worker()
+        result = worker.grade(job)
+        if worker.process.poll() is None:
+            self.idle.put(worker)
+        else:
+            with self.lock:
+                self.workers.discard(worker)
+                self._end_orphans()
+        return result
+
+    def _take_worker(self):
+        with self.lock, contextlib.suppress(queue.Empty):
+            return self.idle.get_nowait()
+        with self.lock:  # so that `_end_orphans` never meets a process that is not in `workers` yet
+            worker = Worker(self.settings)
+            self.workers.add(worker)
+        return worker
 
     def _end_orphans(self):
-        """End what a grader's process left behind, which happens where a submission managed to end that."""
+        """End what a lost worker leaves behind."""
 
         def find():
-            below = psutil.Process().children()
-            left = [child for child in below if child.pid not in self.running | self.before]
+            known = self.before | {worker.process.pid for worker in self.workers}
+            left = [child for child in psutil.Process().children() if child.pid not in known]
             return grade_one.alive(left + [each for child in left for each in grade_one.descendants(child.pid)])
 
         grade_one.end(find)
@@ -443,8 +478,8 @@ def prepare(chosen):
     return labs, seeds, submissions, user
 
 
-def main(argv=None, limits=None):
-    """The command. `limits`: a `grade_one.Limits`, for tests, which have less patience."""
+def main(argv=None, **settings):
+    """The command. `settings`: more of `grade_one.make_settings`, for tests, which have less patience."""
     chosen = arguments(argv)
     try:
         labs, seeds, submissions, user = prepare(chosen)
@@ -464,8 +499,8 @@ def main(argv=None, limits=None):
 
     for name in sorted({submission.lab for submission in submissions} - {""}):
         print(f"{name}: the inputs have the seed {seeds[name]}.")
-    settings = {"checks": chosen.checks, "private": chosen.private, "limits": limits, "user": user}
-    Grader(seeds, chosen.jobs, **settings).grade_all(submissions, report)
+    settings = grade_one.make_settings(chosen.checks, chosen.private, user=user, **settings)
+    Grader(seeds, chosen.jobs, settings).grade_all(submissions, report)
     write_all(submissions, labs, seeds, chosen.out)
     failed = sum(submission.status == FAILED for submission in submissions)
     graded = sum(submission.status == GRADED for submission in submissions)

@@ -3,14 +3,18 @@
 Requests come on standard input and replies go to what was standard output at the start: a JSON object a line. The
 learner's code finds its input empty, and what it prints goes to standard error. There are no expected values here, and
 whatever the code does to this process, it can only send wrong replies.
+
+    python grade_child.py START                 one such process; START is JSON: see `grade_one.Child`
+    python grade_child.py nursery FD MODULES    becomes one for each START that comes on the socket FD (Linux)
 """
 
 import ast
 import contextlib
-import ctypes
+import importlib
 import json
 import linecache
 import os
+import socket
 import sys
 import traceback
 import types
@@ -19,25 +23,60 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from labkit.check import Call, TimeUp, decode, encode, perform, time_limit
 
-PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 TIMING = {"time", "timeit", "prun", "capture"}  # magics that run the code after them
 TOO_LARGE = "returns more than a grader takes ({size:.0f} MB where {limit:.0f} MB are much)"
 
 
-def main():
-    limits = json.loads(sys.argv[1])
-    set_limits(limits)
+def nursery(connection, modules):
+    """Import modules, then fork a child for each START that comes, with its three pipes."""
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    while True:
+        text, pipes, *_ = socket.recv_fds(connection, 1 << 16, 3)
+        if not text:
+            return
+        if os.fork():
+            for pipe in pipes:
+                os.close(pipe)
+            os.wait()
+            continue
+        if os.fork():  # with this parent gone, the child becomes one of the grader, which adopts orphans
+            os._exit(0)
+        connection.close()
+        start = json.loads(text)
+        become(start, pipes)
+        serve(start)
+        os._exit(0)
+
+
+def become(start, pipes):
+    """What `subprocess.Popen` does for a new process, for a forked one."""
+    if start["user"]:
+        user, group = start["user"]
+        os.setgroups([])
+        os.setgid(group)
+        os.setuid(user)
+    os.setsid()
+    for number, pipe in enumerate(pipes):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    os.environ.update(start["environment"])
+    os.chdir(start["folder"])
+
+
+def serve(start):
+    """Carry out requests until there are no more."""
+    set_limits(start["rlimits"])
     requests, replies = take_pipes()
     sys.modules["labkit.labs"] = None  # importing it fails: the checks are not for this process
     namespace = notebook_namespace()
     for line in requests:
         request = json.loads(line)
-        reply = {"token": request["token"]}
         try:
-            reply |= run_cell(request, namespace) if "cell" in request else run_call(request, namespace)
-            text = json.dumps(reply)
-            if len(text) > limits["reply_bytes"]:
-                raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=limits["reply_bytes"] / 1e6))
+            text = json.dumps({"token": request["token"]} | carry_out(request, namespace))
+            if len(text) > start["reply_bytes"]:
+                raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=start["reply_bytes"] / 1e6))
         except BaseException as error:  # an answer that no pipe can carry
             text = json.dumps({"token": request["token"], "kind": type(error).__name__, "sentence": str(error)})
         replies.write(text + "\n")
@@ -46,17 +85,25 @@ def main():
             sys.stdout.flush()
 
 
-def set_limits(limits):
+def carry_out(request, namespace):
+    match request:
+        case {"cell": _}:
+            return run_cell(request, namespace)
+        case {"target": _}:
+            return run_call(request, namespace)
+    return {"pid": os.getpid()}
+
+
+def set_limits(rlimits):
     """The limits that the system keeps. Windows has none of them; there the watch of grade_one.py is all there is."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)  # without its grader this process ends
     try:
         import resource
     except ImportError:
         return
-    for name in ("CPU", "DATA", "FSIZE", "NOFILE", "NPROC", "CORE"):
-        hard = resource.getrlimit(number := getattr(resource, f"RLIMIT_{name}"))[1]
-        value = limits[name] if hard == resource.RLIM_INFINITY else min(hard, limits[name])
+    for name, value in rlimits.items():
+        number = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(number)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(hard, value)
         resource.setrlimit(number, (value, value))
 
 
@@ -144,4 +191,7 @@ def run_call(request, namespace):
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "nursery":
+        nursery(socket.socket(fileno=int(sys.argv[2])), sys.argv[3:])
+    else:
+        serve(json.loads(sys.argv[1]))

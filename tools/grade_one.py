@@ -1,10 +1,10 @@
-"""Grade one submission: what tools/grade.py starts for each, so that whatever happens here stays here.
+"""Grade submissions, one after another: what tools/grade.py starts for each core.
 
-A job comes on standard input and the result goes to standard output, both JSON. Three processes work on a submission:
+A job a line comes on standard input and its result goes to standard output, both JSON. Three kinds of processes work:
 
     grade.py        writes the gradebook; one for all submissions
-    grade_one.py    holds the checks and the expected values, compares, keeps the limits; one a submission
-    grade_child.py  runs the learner's cells and answers; a new one when it is lost
+    grade_one.py    holds the checks and the expected values, compares, keeps the limits; one a core
+    grade_child.py  runs the cells and answers of one submission; a new one when it is lost
 
 The learner's code gets the inputs of a check and sends back results, as data that nothing executes. When its process
 ends, hangs or breaks a limit, the check that was running fails, and the next exercise gets a new process, in which the
@@ -12,6 +12,7 @@ cells run again without the one that ended the last.
 """
 
 import ctypes
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -19,13 +20,16 @@ import json
 import os
 import queue
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
 import time
-from contextlib import redirect_stdout, suppress
+import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,9 +40,15 @@ from labkit import check
 
 CHILD = Path(__file__).with_name("grade_child.py")
 PR_SET_CHILD_SUBREAPER = 36  # from Linux's prctl.h
+START_SECONDS = 120  # for a child's start: a busy machine imports PyTorch slowly
 POLL = 0.1  # seconds between two looks at memory and number of processes (a look takes some 2 ms)
 MESSAGE = 1000  # characters of a message that are kept: a wrong text of a million letters is quoted in it
 KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR")  # of the caller's environment: what Python needs to start
+# What labs import. A nursery imports it once for all its children.
+WARM = (
+    "torch", "matplotlib.pyplot", "pandas", "scipy.stats", "sklearn.linear_model", "sklearn.datasets",
+    "labkit.data", "labkit.evidence", "labkit.figures", "labkit.measure", "labkit.train",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,10 @@ class Lost(Exception):
     def __init__(self, sentence, kind="gone"):
         super().__init__(sentence)
         self.kind = kind
+
+
+class GraderError(BaseException):
+    """The fault is the grader's. No `except Exception` of a check takes it for a wrong answer."""
 
 
 # Ending processes -----------------------------------------------------------------------------------------------------
@@ -111,48 +125,104 @@ def end(find, rounds=100):
         time.sleep(0.01)
 
 
+def reap():
+    """Let the processes go that have ended and that we have adopted."""
+    if sys.platform == "linux":
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+
 # The child ------------------------------------------------------------------------------------------------------------
+
+
+class Nursery:
+    """Starts children. On Linux they are forks of a process that has imported what labs need, which saves each 3 s."""
+
+    def __init__(self, warm=WARM):
+        self.warm, self.process = warm, None
+
+    def start(self, start):
+        """The pipes to a new child, as files: its requests, its replies, and what it prints."""
+        if sys.platform != "linux":
+            return self._start_anew(start)
+        if self.process is None or self.process.poll() is not None:  # a learner's code can end it
+            self._open()
+        (read_requests, requests), (replies, write_replies), (printed, write_printed) = os.pipe(), os.pipe(), os.pipe()
+        theirs = [read_requests, write_replies, write_printed]
+        socket.send_fds(self.connection, [json.dumps(start).encode()], theirs)
+        for pipe in theirs:
+            os.close(pipe)
+        return open(requests, "wb"), open(replies, "rb"), open(printed, "rb")
+
+    def _open(self):
+        self.connection, theirs = socket.socketpair()
+        self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
+        command = [sys.executable, "-P", "-s", str(CHILD), "nursery", str(theirs.fileno()), *self.warm]
+        self.process = subprocess.Popen(
+            command, env=environment(self.folder.name), cwd=self.folder.name, pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+
+    def _start_anew(self, start):
+        user = {"user": start["user"][0], "group": start["user"][1], "extra_groups": []} if start["user"] else {}
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-s", str(CHILD), json.dumps(start)], cwd=start["folder"], env=start["environment"],
+            start_new_session=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **user,
+        )  # fmt: skip
+        return process.stdin, process.stdout, process.stderr
+
+    def close(self):
+        if self.process:
+            self.connection.close()
+            self.process.wait()
+            self.folder.cleanup()
+
+    def descendants(self):
+        """What runs below this process, but the nursery: all of it belongs to the submission that is graded now."""
+        return [process for process in descendants() if self.process is None or process.pid != self.process.pid]
 
 
 class Child:
     """The process that runs the learner's code, watched while it works on a request."""
 
-    def __init__(self, limits, deadline, user=None):
-        self.limits, self.deadline, self.seen = limits, deadline, set()
+    def __init__(self, nursery, limits, deadline, user=None):
+        self.nursery, self.limits, self.deadline, self.seen = nursery, limits, deadline, set()
         self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
-        rlimits = {
-            "CPU": limits.cpu_seconds, "DATA": limits.data, "FSIZE": limits.file_bytes, "NOFILE": limits.open_files,
-            "NPROC": limits.user_processes, "CORE": 0, "reply_bytes": limits.reply_bytes,
-        }  # fmt: skip
-        other_user = {}
         if user:
             os.chown(self.folder.name, *user)
-            other_user = {"user": user[0], "group": user[1], "extra_groups": []}
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-s", str(CHILD), json.dumps(rlimits)], cwd=self.folder.name,
-            env=environment(self.folder.name), start_new_session=True, **other_user,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        rlimits = {
+            "CPU": limits.cpu_seconds, "DATA": limits.data, "FSIZE": limits.file_bytes, "NOFILE": limits.open_files,
+            "NPROC": limits.user_processes, "CORE": 0,
+        }  # fmt: skip
+        self.stdin, self.stdout, self.stderr = nursery.start({
+            "folder": self.folder.name, "environment": environment(self.folder.name), "user": user, "rlimits": rlimits,
+            "reply_bytes": limits.reply_bytes,
+        })  # fmt: skip
         self.requests, self.replies, self.printed = queue.Queue(), queue.Queue(maxsize=1), b""
         for pump in (self._write, self._read, self._drain):  # threads: a pipe may block, and the watch may not
             threading.Thread(target=pump, daemon=True).start()
+        try:
+            self.process = psutil.Process(self.ask({}, START_SECONDS)["pid"])
+        except Lost as lost:
+            raise GraderError(f"A child cannot be started: it {lost}.") from lost
 
     def _write(self):
         with suppress(OSError, ValueError):
             while request := self.requests.get():
-                self.process.stdin.write(request)
-                self.process.stdin.flush()
+                self.stdin.write(request)
+                self.stdin.flush()
 
     def _read(self):
         """Put each reply into the queue, and an empty one where there will be none any more."""
         with suppress(OSError, ValueError):
-            while line := self.process.stdout.readline(self.limits.reply_bytes + 1):
+            while line := self.stdout.readline(self.limits.reply_bytes + 1):
                 self.replies.put(line)
         self.replies.put(b"")
 
     def _drain(self):
         with suppress(OSError, ValueError):
-            while part := self.process.stderr.read1(1 << 16):
+            while part := self.stderr.read1(1 << 16):
                 self.printed += part[: self.limits.printed_bytes - len(self.printed)]
 
     def ask(self, request, seconds):
@@ -182,7 +252,7 @@ class Child:
         return reply
 
     def _watch(self, seconds, give_up):
-        now, processes = time.monotonic(), descendants()
+        now, processes = time.monotonic(), self.nursery.descendants()
         self.seen.update(processes)
         if len(processes) > self.limits.processes + 1:
             raise Lost(f"starts more than {self.limits.processes} processes")
@@ -200,17 +270,17 @@ class Child:
     def _how_it_ended(self):
         try:
             code = self.process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             return "closes the pipe to the grader"
-        if code == -24:  # SIGXCPU
+        if code == -signal.SIGXCPU:
             return f"uses more than {self.limits.cpu_seconds} seconds of processor time"
         return f"ends its whole process (exit status {code})"
 
     def close(self):
         """End the child and all that it has started, also what has left its session."""
-        end(lambda: alive(self.seen) + descendants())
+        end(lambda: alive(self.seen) + self.nursery.descendants())
         self.requests.put(None)
-        self.process.wait()
+        reap()
         self.folder.cleanup()
 
 
@@ -238,8 +308,8 @@ def memory(processes):
 class Session:
     """The names that a submission's cells define, in a child that is replaced when it is lost."""
 
-    def __init__(self, cells, limits, user=None):
-        self.cells, self.limits, self.user = cells, limits, user
+    def __init__(self, nursery, cells, limits, user=None):
+        self.nursery, self.cells, self.limits, self.user = nursery, cells, limits, user
         self.deadline = time.monotonic() + limits.total_seconds
         self.errors = {}  # number of a cell -> what is wrong with it
         self.fatal = set()  # cells that ended the process: not run again
@@ -247,16 +317,19 @@ class Session:
         self.child, self.started, self.printed = None, 0, b""
 
     def perform(self, request):
-        """The reply to a check's `Call`, as `check.perform` gives it. It never raises."""
-        message = {"target": request.target, "arguments": check.encode(request.arguments)}
-        if callable(request.target):
-            source = textwrap.dedent(inspect.getsource(request.target))
-            message |= {"target": request.target.__name__, "source": source}
+        """The reply to a check's `Call`, as `check.perform` gives it.
+
+        Raises:
+            GraderError: this machine cannot run a child, or a check is not as it must be.
+        """
+        name = request.target if isinstance(request.target, str) else request.target.__name__
         try:
-            return read_reply(self._ready().ask(message, self.limits.call_seconds))
+            return read_reply(self._ready().ask(as_message(request, name), self.limits.call_seconds))
         except Lost as lost:
-            self._drop(f"`{message['target']}` {lost}")
+            self._drop(f"`{name}` {lost}")
             return check.Reply(kind=lost.kind, sentence=str(lost))
+        except Exception as error:
+            raise GraderError(f"{type(error).__name__}: {error}") from error
 
     def _ready(self):
         """A child in which the cells have run."""
@@ -266,7 +339,7 @@ class Session:
             if time.monotonic() > self.deadline:
                 raise Lost(f"is not checked: the {self.limits.total_seconds:g} seconds of a submission are over")
             self.started += 1
-            self.child = Child(self.limits, self.deadline, self.user)
+            self.child = Child(self.nursery, self.limits, self.deadline, self.user)
             self._run_cells()
         return self.child
 
@@ -293,6 +366,14 @@ class Session:
             self.child = None
 
 
+def as_message(request, name):
+    """A `Call` as a child takes it: a function as its source."""
+    message = {"target": name, "arguments": check.encode(request.arguments)}
+    if callable(request.target):
+        message["source"] = textwrap.dedent(inspect.getsource(request.target))
+    return message
+
+
 def read_reply(message):
     """What a child sent, as a `Reply`: data of the right types, or `Lost`."""
     try:
@@ -301,7 +382,7 @@ def read_reply(message):
         printed = str(message.get("printed", ""))[: check.PRINTED]
         return check.Reply(value=check.decode(message.get("value")), changed=changed, printed=printed, **texts)
     except Exception as error:  # also MemoryError, of an array that says that it is huge
-        raise Lost("sends what is no result") from error
+        raise Lost("sends back what is no result") from error
 
 
 def lab_names(checks=None):
@@ -313,6 +394,7 @@ def lab_names(checks=None):
     return check.lab_names()
 
 
+@functools.cache  # private checks are added once
 def load_lab(name, checks, private):
     """The lab with its public checks and, where the course has some, its private ones; and the seed that they set.
 
@@ -332,10 +414,16 @@ def load_lab(name, checks, private):
     return lab, getattr(module, "SEED", None)
 
 
-def grade(job):
-    """Run a submission's cells and all checks of its lab; see `main` for the form."""
-    lab, _ = load_lab(job["lab"], job["checks"], job["private"])
-    session = Session(job["cells"], Limits(**job["limits"]), job["user"])
+def grade(job, settings, nursery):
+    """Run a submission's cells and all checks of its lab.
+
+    Args:
+        job: the `lab`'s name, its code `cells` as [number, source], the `seed` of the inputs.
+        settings: see `make_settings`.
+        nursery: where the learner's code gets its processes.
+    """
+    lab, _ = load_lab(job["lab"], settings["checks"], settings["private"])
+    session = Session(nursery, job["cells"], Limits(**settings["limits"]), settings["user"])
     exercises = {}
     try:
         for exercise in lab.exercises.values():
@@ -356,20 +444,27 @@ def grade(job):
     }
 
 
-def job(lab, cells, seed, *, checks=None, private="labs/private", limits=None, user=None):
-    """What `main` reads: the lab's name, code cells as [number, source], the seed of the inputs and the settings."""
+def make_settings(checks=None, private="labs/private", limits=None, user=None, warm=WARM):
+    """What holds for all submissions, as JSON has it: see `load_lab`, `Limits`, `Nursery`.
+
+    `user` is the number of the user and of the group that learners' code runs as; None: as who calls.
+    """
     limits = asdict(limits or Limits())
-    return {
-        "lab": lab, "cells": cells, "seed": seed, "checks": checks and str(checks), "private": str(private),
-        "limits": limits, "user": user,
-    }  # fmt: skip
+    return {"checks": checks and str(checks), "private": str(private), "limits": limits, "user": user, "warm": warm}
 
 
 def main():
+    settings = json.loads(sys.argv[1])
     adopt_orphans()
-    with redirect_stdout(sys.stderr):  # a check that prints does not print into the result
-        result = grade(json.load(sys.stdin))
-    print(json.dumps(result))
+    nursery, results = Nursery(settings["warm"]), sys.stdout
+    sys.stdout = sys.stderr  # a check that prints does not print into the results
+    for line in sys.stdin:
+        try:
+            result = grade(json.loads(line), settings, nursery)
+        except (Exception, GraderError):
+            result = {"log": traceback.format_exc()}
+        print(json.dumps(result), file=results, flush=True)
+    nursery.close()
 
 
 if __name__ == "__main__":

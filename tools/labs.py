@@ -24,16 +24,22 @@
 """
 
 import argparse
+import contextlib
+import io
+import linecache
 import re
 import sys
 import tempfile
+import types
 import zipfile
 from typing import NamedTuple
 
 import curriculum
 import jupytext
 import nbformat
+import numpy as np
 
+from labkit import check
 from labkit.ledger import outputs_dir
 
 LABS = curriculum.ROOT / "labs"
@@ -43,6 +49,7 @@ HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 CORE_EXERCISES = 5  # at most
 CHECK_CALL = re.compile(r'^lab\.check\("(\w+)"\)', re.MULTILINE)
 NOT_SHOWN = {"checks", "right", "wrong", "survivors"}  # cells of the source that no learner's notebook has
+KINDS = {"exercise", "solution", "hint", "why"} | NOT_SHOWN
 
 CHECKS_HEAD = '''\
 """The checks of this lab. Made from labs/source/{name}.py by `make labs`: edit that file, never this one."""
@@ -168,6 +175,73 @@ def folded(summary, text):
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
+# Answers, to test the checks with -------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """An answer to an exercise: `kind` is "solution", "right", "wrong" or "stub"."""
+
+    exercise: str
+    kind: str
+    number: int
+    code: str
+    message: str  # of a wrong one: a part of the sentence that must refuse it
+
+
+def answers(source):
+    """All answers that a lab's source holds, the stubs among them."""
+    found, count = [], {}
+    for cell in read(source):
+        for kind in ("solution", "right", "wrong"):
+            if name := cell.metadata.get(kind):
+                number = count[name, kind] = count.get((name, kind), 0) + 1
+                found.append(Answer(name, kind, number, cell.source, cell.metadata.get("message", "")))
+                if kind == "solution":
+                    found.append(Answer(name, "stub", 1, stub(cell.source, name), "is not written yet"))
+    return found
+
+
+def given(source, exercise):
+    """What the lab defines before an exercise, a dict of names: its imports, parameters and helpers."""
+    parts, namespace = [], {}
+    for cell in read(source):
+        if cell.metadata.get("solution") == exercise:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec("\n".join(parts), namespace)
+            return namespace
+        plain = cell.cell_type == "code" and not KINDS & cell.metadata.keys()
+        if plain and "experiment" not in cell.metadata.get("tags", []) and not re.search(r"\blab\.", cell.source):
+            parts.append(cell.source)
+    raise LabError(f"{source.name} has no exercise {exercise}.")
+
+
+def outcomes(lab, exercise, code, namespace, seed, seconds=5.0):
+    """What a lab's checks say of an answer.
+
+    Args:
+        lab: from `checks_of`.
+        exercise: its name.
+        code: the answer, as it would stand in a cell.
+        namespace: what is defined before it, as from `given`; not changed.
+        seed: of the inputs.
+    """
+    namespace, filename = dict(namespace), f"<answer to {exercise}>"
+    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)  # for the line of an error
+    with check.time_limit(seconds):
+        exec(compile(code, filename, "exec"), namespace)
+    run = lab.exercises[exercise].run
+    return run(np.random.default_rng(seed), lambda request: check.perform(request, namespace, seconds))
+
+
+def checks_of(source):
+    """The `labkit.check.Lab` that a source describes, from the source itself and not from what was built of it."""
+    path = LABS / "checks" / f"{source.stem}.py"
+    code, module = checks_module(source), types.ModuleType(f"labkit.labs.{source.stem}")
+    linecache.cache[str(path)] = (len(code), None, code.splitlines(keepends=True), str(path))
+    exec(compile(code, path, "exec"), module.__dict__)
+    return module.LAB
+
+
 # The notebooks --------------------------------------------------------------------------------------------------------
 
 
@@ -197,7 +271,7 @@ def build(source, version):
     solution = {cell.metadata["solution"]: cell.source for cell in cells if "solution" in cell.metadata}
     hints, built = dict.fromkeys(found, 0), []
     for cell in cells:
-        kind = next((key for key in ("exercise", "solution", "hint", "why", *NOT_SHOWN) if key in cell.metadata), None)
+        kind = next((key for key in KINDS if key in cell.metadata), None)
         name, text, metadata = cell.metadata.get(kind), cell.source, {}
         if kind is not None and name not in found:
             raise LabError(f'{source.name}: {kind}="{name}" belongs to no exercise.')
@@ -292,10 +366,10 @@ def disagreements(source):
     problems = []
     for path, text in built_files(source).items():
         if not path.exists() or without_labkit(path.read_text(encoding="utf-8")) != without_labkit(text):
-            problems.append(f"{path.relative_to(curriculum.ROOT)} is not what its source builds: run `make labs`.")
+            problems.append(f"labs/{path.relative_to(LABS).as_posix()} is not what its source builds: run `make labs`.")
     path = LABS / "solutions" / f"{source.stem}.ipynb"
     if not path.exists():
-        return [*problems, f"{path.relative_to(curriculum.ROOT)} is missing: run `make labs`."]
+        return [*problems, f"labs/{path.relative_to(LABS).as_posix()} is missing: run `make labs`."]
     committed = nbformat.read(path, as_version=4)
     if curriculum.cell_contents(committed) != curriculum.cell_contents(build(source, "solutions")):
         problems.append(f"labs/solutions/{path.name} has other cells than its source builds: run `make labs`.")
