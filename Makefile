@@ -3,6 +3,8 @@
 PYTHON ?= python3
 TORCH ?= auto
 NOTEBOOK ?=
+LAB ?=
+SUBMISSIONS ?=
 REPLICATES ?= 20
 RUN := .venv/bin/python
 ifeq ($(OS),Windows_NT)
@@ -10,7 +12,7 @@ RUN := .venv/Scripts/python.exe
 endif
 
 help: ## List the targets (this text)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run NOTEBOOK=00    one notebook        make run TORCH=cuda      with the CUDA build of PyTorch"
 	@echo "  make PYTHON=python3.12  another Python      LABKIT_DEVICE=cpu make   choose the device"
@@ -24,12 +26,22 @@ run: setup ## Run the curriculum in order, then print the table of all claims
 test: setup ## Test labkit, the build, and every notebook as a regression test
 	@$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
 
-lab: setup ## Open JupyterLab on your own copies of the notebooks
+lab: setup ## Open JupyterLab on your own copies of the notebooks and labs
 	@$(RUN) tools/lab.py
 
 notebooks: setup ## Rebuild the notebooks from their sources, execute them, renew what is derived
 	@$(RUN) tools/curriculum.py build $(NOTEBOOK)
 	@$(RUN) tools/derive.py
+
+labs: setup ## Rebuild the labs from their sources, execute the solutions
+	@$(RUN) tools/labs.py build $(LAB)
+	@$(RUN) tools/derive.py
+
+release: setup ## For a course: notebooks of the labs without hints and solutions, and a zip of them
+	@$(RUN) tools/labs.py release $(LAB)
+
+grade: setup ## For a course: grade SUBMISSIONS=folder into a gradebook and a page a student
+	@$(RUN) tools/grade.py "$(SUBMISSIONS)"
 
 long: setup ## Long runs, into data/results/: claims on fresh replicates, experiments too long for a notebook
 	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
@@ -39,14 +51,24 @@ claims: setup ## Measure all claims once more, on REPLICATES=20 that nobody has 
 	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK)
 	@$(RUN) tools/derive.py
 
+kill-rate: instructor ## How many mutants of the labs' solutions their checks refuse
+	@$(RUN) tools/kill_rate.py $(LAB)
+
+test-instructor: instructor ## Test that nbgrader can use the labs
+	@$(RUN) -m pytest tests/test_instructor.py tests/test_kill_rate.py
+
+instructor: setup
+	@$(RUN) -m pip install --quiet --constraint requirements.txt --editable ".[instructor]"
+
 check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m codespell_lib
 	@$(RUN) tools/derive.py --check
 	@$(RUN) tools/curriculum.py check
+	@$(RUN) tools/labs.py check
 	@$(RUN) tools/long.py --check
-	@$(RUN) -m pytest --quiet tests/test_notebooks.py
+	@$(RUN) -m pytest --quiet tests/test_notebooks.py tests/test_labs.py
 
 lock: setup ## Renew requirements.txt from pyproject.toml
 	@$(RUN) -m pip install --quiet uv
@@ -56,5 +78,5 @@ clean: ## Remove what was installed and what runs have written (your workspace/ 
 	rm -rf .venv outputs/executed .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup run test lab notebooks long claims check lock clean
+.PHONY: help setup run test lab notebooks labs release grade long claims kill-rate test-instructor instructor check lock clean
 .DEFAULT_GOAL := help

@@ -141,8 +141,8 @@ TRICKS = {
     "memory_in_an_answer": [*GOOD, "def descending(x):\n    return np.ones((10**5, 10**5))"],
     "memory_of_many_processes": [
         *GOOD,
-        "import os, time\ndef descending(x):\n    for _ in range(4):\n        if not os.fork():\n"
-        "            held = np.ones(12 * 10**6); time.sleep(60)\n    time.sleep(60)",
+        "import os, time\ndef descending(x):\n    for _ in range(6):\n        if not os.fork():\n"
+        "            held = np.ones(4 * 10**6); time.sleep(60)\n    time.sleep(60)",
     ],
     "fork_bomb": [  # of 60 processes
         *GOOD,
@@ -301,7 +301,7 @@ def command(folder, *options):
         "grade_one.Limits(cell_seconds=3, call_seconds=1.5, grace_seconds=0.5, total_seconds=60, memory=300 << 20, "
         "data=800 << 20, processes=12, file_bytes=10 << 20)"
     )
-    code = f"import sys, grade, grade_one\nif __name__ == '__main__': sys.exit(grade.main(limits={limits}, warm=['numpy']))"
+    code = f"import sys, grade, grade_one; sys.exit(grade.main(limits={limits}, warm=['numpy']))"
     tools = str(grade.ROOT / "tools")
     environment = os.environ | {"PYTHONPATH": tools, "SECRET_OF_THE_CALLER": "1"}
     return subprocess.run(

@@ -21,6 +21,7 @@ import pytest
 import run
 from nbclient.exceptions import CellExecutionError
 
+import labs
 from labkit import data, sweep
 
 HEAD = "# %% [markdown]\n# # A question?\n\n# %% tags=['parameters']\nBASE_SEED, REPLICATES = 0, 5\n\n"
@@ -389,6 +390,13 @@ def test_lab_copies_without_outputs(small_curriculum):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
+def test_lab_copies_the_labs_with_stubs(small_curriculum):
+    lab.prepare()
+    copies = sorted((lab.WORKSPACE / "labs").iterdir())
+    assert [path.stem for path in copies] == [source.stem for source in labs.sources()]
+    assert all("raise NotImplementedError" in path.read_text(encoding="utf-8") for path in copies)
+
+
 def test_lab_renews_a_copy_that_the_learner_did_not_touch(small_curriculum):
     lab.prepare()
     renew_source()
@@ -416,7 +424,8 @@ def test_lab_replaces_only_after_a_yes_and_keeps_a_backup(small_curriculum):
     edit_copy()
     renew_source()
     copied = json.loads(lab.COPIED.read_text())
-    sentence = lab.copy(curriculum.SOURCES / "00_good.py", copied, ask=lambda name: True)
+    renewed = curriculum.build(curriculum.SOURCES / "00_good.py")
+    sentence = lab.copy("notebooks", "00_good", renewed, copied, ask=lambda name: True)
     assert "kept as 00_good.backup1.ipynb" in sentence
     assert "my work" in workspace_copy("00_good.backup1").read_text()
     assert "my work" not in workspace_copy().read_text()

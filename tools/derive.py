@@ -1,5 +1,5 @@
-"""Renew what is derived from other files: parts of the README (badges, picture, table of notebooks, a line on the
-claims), the page of all claims data/results/claims.md, and CITATION.cff.
+"""Renew what is derived from other files: parts of the README (badges, picture, tables of notebooks and labs, a line on
+the claims), the page of all claims data/results/claims.md, and CITATION.cff.
 
 python tools/derive.py            write
 python tools/derive.py --check    only compare; exit status 1 where something is out of date
@@ -12,6 +12,8 @@ import sys
 import claims
 import curriculum
 import nbformat
+
+import labs
 
 README = curriculum.ROOT / "README.md"
 CITATION = curriculum.ROOT / "CITATION.cff"
@@ -53,6 +55,23 @@ def notebook_table():
     return "\n".join([head, *map(notebook_row, curriculum.sources())])
 
 
+def lab_row(source):
+    """A row of the table of labs: its question, exercises, minutes, solutions."""
+    found, file = labs.exercises(source), f"{source.stem}.ipynb"
+    core = [exercise for exercise in found if not exercise.optional]
+    minutes = f"{sum(exercise.minutes for exercise in core)} minutes"
+    if more := sum(exercise.minutes for exercise in found if exercise.optional):
+        minutes += f", {more} more for what is optional"
+    cells = [f"[{source.stem}](labs/{file})", labs.lab_title(labs.read(source))]
+    cells += [f"{len(core)} + {len(found) - len(core)}", minutes, f"[solutions](labs/solutions/{file})"]
+    return f"| {' | '.join(cells)} |"
+
+
+def lab_table():
+    head = "| lab | question | exercises, core + optional | time | |\n|---|---|---|---|---|"
+    return "\n".join([head, *map(lab_row, labs.sources())])
+
+
 def claims_line():
     """What is known of all claims at once, from `make claims`; while it has not run, from the pilot."""
     table = claims.CLAIMS.read()
@@ -77,6 +96,7 @@ def readme():
     text = README.read_text(encoding="utf-8")
     text = fill(text, "badges", badges(url, version))
     text = fill(text, "notebooks", notebook_table())
+    text = fill(text, "labs", lab_table())
     return fill(text, "claims", claims_line())
 
 

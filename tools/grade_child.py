@@ -79,10 +79,10 @@ def serve(start):
                 raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=start["reply_bytes"] / 1e6))
         except BaseException as error:  # an answer that no pipe can carry
             text = json.dumps({"token": request["token"], "kind": type(error).__name__, "sentence": str(error)})
-        replies.write(text + "\n")
-        replies.flush()
         with contextlib.suppress(Exception):
             sys.stdout.flush()
+        replies.write(text + "\n")
+        replies.flush()
 
 
 def carry_out(request, namespace):

@@ -200,8 +200,9 @@ class Child:
             "reply_bytes": limits.reply_bytes,
         })  # fmt: skip
         self.requests, self.replies, self.printed = queue.Queue(), queue.Queue(maxsize=1), b""
-        for pump in (self._write, self._read, self._drain):  # threads: a pipe may block, and the watch may not
-            threading.Thread(target=pump, daemon=True).start()
+        self.pumps = [threading.Thread(target=pump, daemon=True) for pump in (self._write, self._read, self._drain)]
+        for pump in self.pumps:  # threads, because a pipe may block and the watch may not
+            pump.start()
         try:
             self.process = psutil.Process(self.ask({}, START_SECONDS)["pid"])
         except Lost as lost:
@@ -281,6 +282,7 @@ class Child:
         end(lambda: alive(self.seen) + self.nursery.descendants())
         self.requests.put(None)
         reap()
+        self.pumps[-1].join(timeout=1)  # the rest of what was printed
         self.folder.cleanup()
 
 
@@ -361,8 +363,8 @@ class Session:
 
     def close(self):
         if self.child:
-            self.printed = self.printed or self.child.printed
             self.child.close()
+            self.printed = self.printed or self.child.printed
             self.child = None
 
 

@@ -1,4 +1,4 @@
-"""Open JupyterLab on your own copies of the notebooks, without outputs: predictions come before answers.
+"""Open JupyterLab on your own copies of the notebooks and labs, without outputs: predictions come before answers.
 
     python tools/lab.py              copy what is new into workspace/, then open JupyterLab
     python tools/lab.py --prepare    only copy
@@ -17,6 +17,8 @@ import sys
 import curriculum
 import nbformat
 
+import labs
+
 WORKSPACE = curriculum.ROOT / "workspace"
 COPIED = WORKSPACE / ".copied.json"
 
@@ -33,11 +35,19 @@ def ask_to_replace(name):
     return input(question).strip().lower() in ("y", "yes")
 
 
-def copy(source, copied, ask=ask_to_replace):
+def notebooks():
+    """What a learner works in: (folder, name, notebook)."""
+    for source in curriculum.sources():
+        yield "notebooks", source.stem, curriculum.build(source)
+    for source in labs.sources():
+        yield "labs", source.stem, labs.build(source, "student")
+
+
+def copy(folder, name, notebook, copied, ask=ask_to_replace):
     """Bring one notebook into the workspace; returns a sentence on what was done, or None when nothing was."""
-    text = nbformat.writes(curriculum.build(source)) + "\n"
-    target = WORKSPACE / "notebooks" / f"{source.stem}.ipynb"
-    previous, copied[source.stem] = copied.get(source.stem), sha256(text)
+    text = nbformat.writes(notebook) + "\n"
+    target = WORKSPACE / folder / f"{name}.ipynb"
+    previous, copied[name] = copied.get(name), sha256(text)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
@@ -60,8 +70,8 @@ def copy(source, copied, ask=ask_to_replace):
 def prepare():
     WORKSPACE.mkdir(exist_ok=True)
     copied = json.loads(COPIED.read_text()) if COPIED.exists() else {}
-    for source in curriculum.sources():
-        if sentence := copy(source, copied):
+    for folder, name, notebook in notebooks():
+        if sentence := copy(folder, name, notebook, copied):
             print(sentence)
     COPIED.write_text(json.dumps(copied, indent=1))
 

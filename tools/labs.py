@@ -107,6 +107,7 @@ def read(source):
 
 
 def lab_title(cells):
+    """The first heading."""
     return next(line for cell in cells for line in cell.source.splitlines() if line.startswith("# ")).removeprefix("# ")
 
 
