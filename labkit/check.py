@@ -684,6 +684,8 @@ def progress():
 
     Of an exercise the best attempt counts. A notebook is done when each of its claims has held in a run of it.
     """
+    if os.environ.get("LABKIT_GRADING"):
+        return
     import pandas as pd
     from IPython.display import display
 

@@ -1,4 +1,6 @@
-"""Tests never write into the project's own outputs/."""
+"""Tests never write into the project's own outputs/, and compare on the CPU unless LABKIT_DEVICE says otherwise."""
+
+import os
 
 import pytest
 
@@ -7,3 +9,4 @@ import pytest
 def own_outputs(tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setenv("LABKIT_PROGRESS", "0")
+    monkeypatch.setenv("LABKIT_DEVICE", os.environ.get("LABKIT_DEVICE", "cpu"))

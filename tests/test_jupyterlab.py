@@ -1,7 +1,8 @@
-"""Notebooks in JupyterLab, in a real browser: Run All, a prediction recorded, a slider moved. Needs Chromium.
+"""Notebooks and labs in JupyterLab, in a real browser. Needs Chromium.
 
-Notebook 00 each time; with LABKIT_BROWSER=all the others as well, which takes as long again as running them. With
-LABKIT_SCREENSHOTS=folder it leaves pictures of every cell there.
+In a notebook: Run All, a prediction recorded, a slider moved. In a lab: Run All with nothing solved, then each exercise
+answered wrong, then right, by typing. Notebook 00 and the labs each time; with LABKIT_BROWSER=all the other notebooks as
+well, which takes as long again as running them. With LABKIT_SCREENSHOTS=folder it leaves pictures of every cell there.
 """
 
 import os
@@ -20,6 +21,8 @@ from pathlib import Path
 import curriculum
 import nbformat
 import pytest
+
+import labs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed: JupyterLab was not tried in a browser")
@@ -51,7 +54,8 @@ def server(tmp_path, monkeypatch, source):
         settings.write_text(text)
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path / "settings"))
     (tmp_path / "notebooks").mkdir()
-    nbformat.write(curriculum.build(source), tmp_path / "notebooks" / "notebook.ipynb")
+    built = labs.build(source, "student") if source.parent == labs.SOURCES else curriculum.build(source)
+    nbformat.write(built, tmp_path / "notebooks" / "notebook.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,6 +154,26 @@ def predict(page):
     return re.fullmatch(r"Recorded: (.+), with \d+% confidence\.", recorded.inner_text()).group(1)
 
 
+def answer(page, old, new):
+    """Replace what stands in the cell that holds the text `old`, and run it."""
+    editor = page.locator(f"{CELL} .cm-content", has_text=old).first
+    editor.scroll_into_view_if_needed()
+    editor.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(new)
+    page.keyboard.press("Control+Enter")
+
+
+def checked(page, exercise, expected):
+    """Run the cell with an exercise's check, wait for the expected status, and return the report's text."""
+    cell = page.locator(CELL, has=page.locator(".cm-content", has_text=f'lab.check("{exercise}")')).first
+    cell.scroll_into_view_if_needed()
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    cell.locator(f'.check strong:text-is("{expected}")').first.wait_for(timeout=60_000)
+    return cell.locator(".check").inner_text()
+
+
 CHOSEN = curriculum.sources() if os.environ.get("LABKIT_BROWSER") == "all" else curriculum.sources()[:1]
 
 
@@ -174,3 +198,42 @@ def test_run_all_predict_and_slide(server, source, tmp_path):
 
     with sqlite3.connect(tmp_path / "outputs" / "ledger.sqlite") as ledger:
         assert ledger.execute("SELECT answer FROM prediction").fetchall() == [(answer,)]
+
+
+@pytest.mark.parametrize("source", labs.sources(), ids=lambda source: source.stem, indirect=True)
+def test_solve_a_lab_by_typing(server, source, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    exercises = labs.exercises(source)
+    answers = {(found.exercise, found.kind, found.number): found for found in labs.answers(source)}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1200, "height": 1600})
+        page.goto(server)
+        run_all(page)
+        screenshots(page, f"{source.stem}-student")
+        assert errors(page) == 0
+        assert page.locator(".check strong", has_text="to do").count() == len(exercises)
+
+        hint = page.locator("details", has_text="Hint 1").first
+        hint.locator("summary").click()
+        assert hint.locator("p").first.is_visible()
+
+        for exercise in exercises:
+            stub, wrong, solution = (answers[exercise.name, kind, 1] for kind in ("stub", "wrong", "solution"))
+            first_line = labs.solved(solution.code).splitlines()[0]
+            answer(page, first_line, wrong.code)
+            assert wrong.message in checked(page, exercise.name, "failed").replace("\n", " ")
+            answer(page, wrong.code.splitlines()[0], labs.solved(solution.code))
+            assert "✗" not in checked(page, exercise.name, "ok")
+            assert stub.code != solution.code
+        run_all(page)
+        screenshots(page, f"{source.stem}-solved")
+        assert errors(page) == 0
+        assert page.locator(".check strong", has_text="failed").count() == 0
+        assert page.locator(".claim strong", has_text="HOLDS").count() >= 1
+        browser.close()
+
+    with sqlite3.connect(tmp_path / "outputs" / "ledger.sqlite") as ledger:
+        rows = ledger.execute("SELECT exercise, max(points) FROM attempt GROUP BY exercise").fetchall()
+    assert dict(rows) == {exercise.name: exercise.points for exercise in exercises}

@@ -288,6 +288,7 @@ def test_what_is_no_pair_is_a_type_error():
 
 
 def test_missing_devices_are_named(monkeypatch):
+    monkeypatch.delenv("LABKIT_DEVICE", raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)

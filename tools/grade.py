@@ -203,12 +203,13 @@ def most_answered(text, labs):
 class Worker:
     """A process of tools/grade_one.py, which grades one submission after another."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, folder):
         self.patience = settings["limits"]["total_seconds"] + 180  # the rest: starting, comparing, cleaning up
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, grade_one.__file__, json.dumps(settings)], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.log, text=True, encoding="utf-8",
+            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder),
         )  # fmt: skip
 
     def grade(self, job):
@@ -239,12 +240,15 @@ class Grader:
     def __init__(self, seeds, jobs, settings):
         self.seeds, self.jobs, self.settings = seeds, jobs, settings
         self.idle, self.workers, self.lock = queue.SimpleQueue(), set(), threading.Lock()
+        # What a lost worker leaves is deleted with it. Another user's processes must get through to their own folders.
+        self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
+        os.chmod(self.folder.name, 0o711)
         self.before = {process.pid for process in psutil.Process().children()}
         grade_one.adopt_orphans()
 
     def grade_all(self, submissions, report):
         """Fill in the results. `report(submission)` is called after each."""
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with self.folder, ThreadPoolExecutor(self.jobs) as pool:
             waiting = [pool.submit(self.grade, submission) for submission in submissions]
             try:
                 for future in as_completed(waiting):
@@ -252,8 +256,8 @@ class Grader:
             except KeyboardInterrupt:  # the workers get it too, and end what they have started
                 pool.shutdown(cancel_futures=True)
                 raise
-        for worker in self.workers:
-            worker.close()
+            for worker in self.workers:
+                worker.close()
 
     def grade(self, submission):
         if submission.lab:
@@ -281,7 +285,7 @@ class Grader:
         with self.lock, contextlib.suppress(queue.Empty):
             return self.idle.get_nowait()
         with self.lock:  # so that `_end_orphans` never meets a process that is not in `workers` yet
-            worker = Worker(self.settings)
+            worker = Worker(self.settings, self.folder.name)
             self.workers.add(worker)
         return worker
 

@@ -42,6 +42,7 @@ CHILD = Path(__file__).with_name("grade_child.py")
 PR_SET_CHILD_SUBREAPER = 36  # from Linux's prctl.h
 START_SECONDS = 120  # for a child's start: a busy machine imports PyTorch slowly
 POLL = 0.1  # seconds between two looks at memory and number of processes (a look takes some 2 ms)
+SHARING_MATTERS = 200 << 20  # bytes
 MESSAGE = 1000  # characters of a message that are kept: a wrong text of a million letters is quoted in it
 KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR")  # of the caller's environment: what Python needs to start
 # What labs import. A nursery imports it once for all its children.
@@ -60,7 +61,7 @@ class Limits:
     grace_seconds: float = 5.0  # to stop by itself after that, before its process is ended
     total_seconds: float = 240.0  # everything, so that no submission holds up a batch
     cpu_seconds: int = 150  # of one process, kept by the system: it also ends what the watch has lost sight of
-    memory: int = 2 << 30  # bytes in use by all its processes; PyTorch, scikit-learn and pandas together need 0.5 GB
+    memory: int = 2 << 30  # bytes in use by all its processes; PyTorch, scikit-learn and pandas together are 0.5 GB
     data: int = 3 << 30  # bytes that one process can reserve (RLIMIT_DATA; RLIMIT_AS would count PyTorch's code, too)
     processes: int = 32  # besides its first: a data loader has a few workers
     user_processes: int = 4096  # of the same user with all they have open; stops a fork bomb between two looks
@@ -297,10 +298,18 @@ def environment(folder):
 
 
 def memory(processes):
+    """Bytes in use. What processes share counts once, which takes longer to find out and matters only if it is much."""
+    total = measured(processes, lambda process: process.memory_info().rss)
+    if sys.platform == "linux" and total > SHARING_MATTERS:
+        return measured(processes, lambda process: process.memory_full_info().pss)
+    return total
+
+
+def measured(processes, measure):
     total = 0
     for process in processes:
         with suppress(psutil.Error):
-            total += process.memory_info().rss
+            total += measure(process)
     return total
 
 

@@ -17,7 +17,7 @@ LAB.exercise('sgd_step', title='An update with momentum', difficulty=2, importan
 
 import numpy as np
 
-from labkit.check import call, compare
+from labkit.check import Raised, call, compare
 
 
 def unit_differs(got, inputs, weights, threshold):

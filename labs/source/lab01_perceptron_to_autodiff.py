@@ -317,6 +317,10 @@ def gate(name):
     return {"AND": ([1, 1], 2), "OR": ([1, 1], 1), "NOT": ([1], 1)}[name]
 
 
+# %% [markdown] survivors="threshold_unit"
+# - a weight 1 of OR becomes 2: one input that is 1 still reaches the threshold 1, so this is OR as well
+# - the weight of NOT becomes -2 (a 2 or a `~` in place of the 1 or the minus): any negative weight with the threshold 0 is NOT
+
 # %%
 lab.check("threshold_unit")
 
@@ -710,6 +714,10 @@ def perceptron(inputs, labels, passes=100):
             break
     return weights, bias, mistakes
 
+
+# %% [markdown] survivors="perceptron"
+# - `wrong <= 0` in place of `wrong == 0`: a count of mistakes is never negative
+# - `wrong is 0` in place of `wrong == 0`: CPython keeps one object for each small integer
 
 # %%
 lab.check("perceptron")
@@ -1381,6 +1389,9 @@ def xor_network(n):
 def xor_network(n):
     return np.ones((n, n)), np.arange(1, n + 1), (-1.0) ** np.arange(n)
 
+
+# %% [markdown] survivors="xor_network"
+# - powers of -2 in place of -1: the sums 1, -1, 3, -5, 11, ... are on the right side of the threshold 1 as well, for every n
 
 # %%
 lab.check("xor_network")

@@ -56,7 +56,7 @@ STEPS = 400
 MOVED_STEPS = 1000  # updates on the training pictures and their moved copies
 CLAIMS = 80  # claims in a simulated curriculum, all of them false
 CURRICULA = 2000  # simulated curricula in a replicate
-WATTS = 15  # assumed power of one busy core with its share of the machine
+WATTS = {"cpu": 15, "mps": 15, "cuda": 300}  # assumed: a busy core with its share of the machine; a data-centre GPU
 
 # %% [markdown]
 # ## 1. A system whose record is complete
@@ -201,12 +201,13 @@ def watch(run_id, split):
     return alarms
 
 
+POWER = WATTS[DEVICE.type]
 alarms = np.array([watch(run_id, split) for run_id, split in zip(readers.run_ids, splits, strict=True)])
 for k, run_id in enumerate(readers.run_ids):
     save_checkpoint(readers[k])
     cost = ledger.query("SELECT id, seconds FROM compute WHERE run_id = ?", [run_id]).iloc[0]
-    kwh, why = WATTS * cost.seconds / 3.6e6, "15 W a busy core, no meter"
-    ledger.update("compute", int(cost.id), power_watts=WATTS, energy_kwh=kwh, assumption=why)
+    kwh, why = POWER * cost.seconds / 3.6e6, f"{POWER} W where the device is {DEVICE.type}, no meter"
+    ledger.update("compute", int(cost.id), power_watts=POWER, energy_kwh=kwh, assumption=why)
 assert alarms[:, 1].all()  # the distance is tens of standard errors
 print("alarms of the moved scanner:", alarms[:, 1].sum(), "of", REPLICATES)
 
@@ -1035,8 +1036,8 @@ assert round(1_082_990 * 0.4 / 1000, 1) == 433.2  # BLOOM's GPU hours
 for row in PUBLISHED.itertuples():
     print(f"{row.what:26} {row.MWh:>13,.0f} MWh   {row[3]}")
 spent = ledger.query("SELECT SUM(seconds) AS seconds FROM compute").seconds[0]
-print(f"your ledger: {spent:.0f} s of training x {WATTS} W (assumed) = {spent * WATTS / 3.6e6:.5f} kWh")
-print(f"GPT-3's training is about {1287e3 / (spent * WATTS / 3.6e6):.0e} times that")
+print(f"your ledger: {spent:.0f} s of training x {POWER} W (assumed) = {spent * POWER / 3.6e6:.5f} kWh")
+print(f"GPT-3's training is about {1287e3 / (spent * POWER / 3.6e6):.0e} times that")
 
 # %% [markdown]
 # One of the articles behind this curriculum gives BLOOM "over 25 tons" of CO₂. The paper has 24.7 t for the running
