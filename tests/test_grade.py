@@ -204,7 +204,7 @@ TRICKS = {
         "class Sly:\n    def __repr__(self):\n        while True: pass\ndef descending(x):\n    return Sly()",
     ],
     "not_a_number": [*GOOD, "def descending(x):\n    return np.full(len(x), np.nan)"],
-    "huge_array": [*GOOD, "def descending(x):\n    return np.zeros(3 * 10**6)"],
+    "huge_array": [*GOOD, "def descending(x):\n    return np.zeros(18 * 10**5)"],
     "huge_integer": [*GOOD, "def descending(x):\n    return 10**10000"],
     "endlessly_nested": [*GOOD, "def descending(x):\n    x = []\n    x.append(x)\n    return x"],
     "fake_replies": [
@@ -298,7 +298,7 @@ NO_NOTEBOOKS = {
 def command(folder, *options):
     """Start the grader as a user does, but with less patience."""
     limits = (
-        "grade_one.Limits(cell_seconds=3, call_seconds=2, grace_seconds=0.5, total_seconds=60, memory=300 << 20, "
+        "grade_one.Limits(cell_seconds=3, call_seconds=2, grace_seconds=0.5, total_seconds=60, memory=200 << 20, "
         "data=800 << 20, processes=12, file_bytes=10 << 20)"
     )
     code = f"import sys, grade, grade_one; sys.exit(grade.main(limits={limits}, warm=['numpy']))"
@@ -438,9 +438,9 @@ def test_a_trick_costs_its_own_exercise_and_nothing_else(batch, name):
         ("exit_in_an_answer", "ends the whole program"),
         ("hard_exit_in_an_answer", "ends its whole process (exit status 0)"),
         ("crash_in_an_answer", "ends its whole process (exit status -11)"),
-        ("memory_in_a_cell", "uses more than 0.3 GB of memory"),
+        ("memory_in_a_cell", "uses more than 0.2 GB of memory"),
         ("memory_in_an_answer", "asks for more memory than there is"),
-        ("memory_of_many_processes", "uses more than 0.3 GB of memory"),
+        ("memory_of_many_processes", "uses more than 0.2 GB of memory"),
         ("fork_bomb", "starts more than 12 processes"),
         ("renamed_function", "there is no <code>descending</code> yet"),
         ("deleted_cells", "there is no <code>descending</code> yet"),

@@ -1,8 +1,8 @@
 """Notebooks and labs in JupyterLab, in a real browser. Needs Chromium.
 
 In a notebook: Run All, a prediction recorded, a slider moved. In a lab: Run All with nothing solved, then each exercise
-answered wrong, then right, by typing. Notebook 00 and the labs each time; with LABKIT_BROWSER=all the other notebooks as
-well, which takes as long again as running them. With LABKIT_SCREENSHOTS=folder it leaves pictures of every cell there.
+answered wrong, then right, by typing. Notebook 00 and the labs each time; with LABKIT_BROWSER=all the other notebooks
+as well, which takes as long again as running them. With LABKIT_SCREENSHOTS=folder it leaves pictures of every cell.
 """
 
 import os
