@@ -1,9 +1,10 @@
-"""What each notebook costs: CPU seconds on one thread and peak memory, kernel start and imports included.
+"""What each notebook and lab costs: CPU seconds on one thread and peak memory, kernel start and imports included.
 
-    python benchmarks/resources.py [00 ...]
+    python benchmarks/resources.py [00 lab01 ...]
 
-The resource contract: a notebook takes at most 120 CPU seconds on one thread and 900 MB of memory, so that two open
-kernels fit into Binder's 2 GB. Run it on a quiet machine. Linux and macOS only (it asks the operating system).
+The resource contract: a notebook takes at most 120 CPU seconds on one thread, a lab's solutions 45, and 900 MB of
+memory, so that two open kernels fit into Binder's 2 GB. Run it on a quiet machine. Linux and macOS only (it asks the
+operating system).
 """
 
 import resource
@@ -16,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 import curriculum
 
+import labs
+
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "LABKIT_JOBS": "1"}  # as under test and on Binder
 
 
@@ -27,13 +30,17 @@ def children():
 
 
 def main(numbers):
-    print(f"{'notebook':<24}{'CPU seconds':>12}{'clock seconds':>15}{'peak MB':>9}")
-    for source in curriculum.sources(numbers):
+    print(f"{'notebook':<30}{'CPU seconds':>12}{'clock seconds':>15}{'peak MB':>9}")
+    built = {path.stem: curriculum.build(path) for path in curriculum.sources()}
+    built |= {path.stem: labs.build(path, "solutions") for path in labs.sources()}
+    for name, notebook in built.items():
+        if numbers and not name.startswith(tuple(numbers)):
+            continue
         before, start = children()[0], time.perf_counter()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-            curriculum.execute(curriculum.build(source), source.stem, outputs, environment=ONE_THREAD)
+            curriculum.execute(notebook, name, outputs, environment=ONE_THREAD)
         after, peak = children()
-        print(f"{source.stem:<24}{after - before:>12.0f}{time.perf_counter() - start:>15.0f}{peak:>9.0f}")
+        print(f"{name:<30}{after - before:>12.0f}{time.perf_counter() - start:>15.0f}{peak:>9.0f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hygiene of the committed notebooks: what nbval does not look at."""
+"""Hygiene of the committed notebooks and of the labs' solutions: what nbval does not look at."""
 
 import ast
 import itertools
@@ -13,13 +13,22 @@ import pilot
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+import labs
+
 SOURCES = curriculum.sources()
 URL = "https://github.com/someone/deep-learning-systems"
 notebooks = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+pages = pytest.mark.parametrize("source", SOURCES + labs.sources(), ids=lambda source: source.stem)
+
+
+def path_of(source):
+    """Where the executed notebook of a source is; of a lab the one with the solutions."""
+    folder = labs.LABS / "solutions" if source.parent == labs.SOURCES else curriculum.NOTEBOOKS
+    return folder / f"{source.stem}.ipynb"
 
 
 def committed(source):
-    return nbformat.read(curriculum.NOTEBOOKS / f"{source.stem}.ipynb", as_version=4)
+    return nbformat.read(path_of(source), as_version=4)
 
 
 def code_cells(notebook):
@@ -31,7 +40,9 @@ def tags(cell):
 
 
 def prose(notebook):
-    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    """All text but for a lab's folded hints."""
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return "\n".join(text for text in cells if not text.startswith("<details>"))
 
 
 def shows_something(cell):
@@ -80,42 +91,42 @@ def test_stale_parts_are_listed(source, tmp_path, monkeypatch):
     assert curriculum.stale(source) == ["labkit", "lock"]
 
 
-@notebooks
+@pages
 def test_every_code_cell_ran_in_order(source):
     counts = [cell.execution_count for cell in code_cells(committed(source))]
     assert counts == list(range(1, len(counts) + 1))
 
 
-@notebooks
+@pages
 def test_no_error_is_stored(source):
     outputs = [output for cell in code_cells(committed(source)) for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
 
 
-@notebooks
+@pages
 def test_compared_cells_hold_output(source):
     empty = [cell.source for cell in code_cells(committed(source)) if shows_something(cell) and not cell.outputs]
     assert not empty
 
 
-@notebooks
+@pages
 def test_widgets_that_draw_are_not_compared(source):
     """What an `Output` widget captures lies in the widget with a frontend, and in the cell without one."""
     drawing = [cell for cell in code_cells(committed(source)) if "interactive_output(" in cell.source]
     assert all("nbval-ignore-output" in tags(cell) for cell in drawing)
 
 
-@notebooks
+@pages
 def test_size_and_metadata(source):
-    path = curriculum.NOTEBOOKS / f"{source.stem}.ipynb"
+    path = path_of(source)
     assert path.stat().st_size < 1_000_000
     metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
     assert metadata.keys() == {"kernelspec", "labkit"}
     assert metadata["kernelspec"]["name"] == "python3"
 
 
-@notebooks
+@pages
 def test_limits_of_a_notebook(source):
     notebook = committed(source)
     cells = code_cells(notebook)
@@ -124,14 +135,14 @@ def test_limits_of_a_notebook(source):
     assert max(len(cell.source.splitlines()) for cell in cells) <= 35
 
 
-@notebooks
+@pages
 def test_one_parameters_cell_with_seed_and_replicates(source):
     (cell,) = [cell for cell in committed(source).cells if "parameters" in tags(cell)]
     assert pilot.parameter_value(committed(source), "REPLICATES") >= 5
     assert "BASE_SEED" in cell.source
 
 
-@notebooks
+@pages
 def test_nothing_that_hides_or_downloads(source):
     code = "\n".join(cell.source for cell in code_cells(committed(source)) if "google.colab" not in cell.source)
     for pattern in (
@@ -144,14 +155,14 @@ def test_nothing_that_hides_or_downloads(source):
         assert not re.search(pattern, code, re.M), pattern
 
 
-@notebooks
+@pages
 def test_outputs_name_no_place_on_the_machine_that_built_them(source):
     text = json.dumps([cell.outputs for cell in code_cells(committed(source))])
     assert str(curriculum.ROOT) not in text
     assert not re.search(r"/home/|/tmp/|/Users/|/root/", text)
 
 
-@notebooks
+@pages
 def test_claims_and_headings(source):
     notebook = committed(source)
     assert any("claim(" in cell.source for cell in code_cells(notebook))
@@ -161,7 +172,7 @@ def test_claims_and_headings(source):
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
-@notebooks
+@pages
 def test_no_widget_is_stored_where_a_static_page_can_be_shown(source):
     for cell in code_cells(committed(source)):
         for output in cell.outputs:

@@ -93,10 +93,10 @@ def gates_decide(rng):
                 return f"{name} of {where} is {expected}, but the sum {total:g} {verb} the threshold {threshold:g}"
 
 
-def rosenblatt(inputs, labels, passes, undecided=True, every=False, sign=1, bias=True, saved_up=False, signed=True):
+def rosenblatt(inputs, labels, epochs, undecided=True, every=False, sign=1, bias=True, saved_up=False, signed=True):
     """The rule, and with other settings its usual misreadings."""
     w, b, counts = [0.0] * inputs.shape[1], 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         count, judge_w, judge_b = 0, list(w), b
         for x, y in zip(inputs.tolist(), labels.tolist()):
             if not saved_up:
@@ -123,7 +123,7 @@ MISREADINGS = {
 }
 
 
-def learned_wrong(got, inputs, labels, passes):
+def learned_wrong(got, inputs, labels, epochs):
     """What is wrong with (weights, bias, mistakes), or None."""
     if not isinstance(got, (list, tuple)) or len(got) != 3:
         return compare(got, "", "the result") if got is None else "return three things: weights, bias and mistakes"
@@ -133,24 +133,24 @@ def learned_wrong(got, inputs, labels, passes):
         return next((d for one, other, name in zip(got, expected, names) if (d := compare(one, other, name))), None)
 
     counted = np.size(got[2])
-    if counted > passes:
-        return f"there are {counted} passes where at most {passes} are allowed"
-    expected = rosenblatt(inputs, labels, passes)
+    if counted > epochs:
+        return f"there are {counted} epochs where at most {epochs} are allowed"
+    expected = rosenblatt(inputs, labels, epochs)
     if not (wrong := differs(expected)):
         return None
     for sentence, how in MISREADINGS.items():
-        if not differs(rosenblatt(inputs, labels, passes, **how)):
+        if not differs(rosenblatt(inputs, labels, epochs, **how)):
             return sentence
     if differs((*expected[:2], got[2])):
         return wrong
     counts = expected[2]
     if compare(got[2], sum(counts)) is None:
-        return "`mistakes` must be a list with one number a pass, not the sum"
+        return "`mistakes` must be a list with one number an epoch, not the sum"
     if counts[-1] == 0 and compare(got[2], counts[:-1]) is None:
-        return "the pass without a mistake belongs into the list too, as a 0"
+        return "the epoch without a mistake belongs into the list too, as a 0"
     if compare(got[2], np.cumsum(counts)) is None:
-        return "the count must start at 0 again in each pass"
-    return f"{wrong} (the passes had {counts})"
+        return "the count must start at 0 again in each epoch"
+    return f"{wrong} (the epochs had {counts})"
 
 
 def separable(rng, n, d, margin=0.3):
@@ -195,17 +195,17 @@ def separates(rng):
 
 @checks("perceptron")
 def gives_up(rng):
-    """gives up after the given number of passes where no line exists"""
-    for n, d, passes in ((12, 2, 7), (8, 3, 2)):
+    """gives up after the given number of epochs where no line exists"""
+    for n, d, epochs in ((12, 2, 7), (8, 3, 2)):
         inputs = rng.normal(size=(n, d))
         inputs, labels = np.concatenate([inputs, inputs]), np.repeat([1, -1], n)  # each point with both labels
-        if wrong := learned_wrong((yield call("perceptron", inputs, labels, passes)), inputs, labels, passes):
+        if wrong := learned_wrong((yield call("perceptron", inputs, labels, epochs)), inputs, labels, epochs):
             return wrong
 
 
 @checks("perceptron")
-def default_passes(rng):
-    """tries 100 passes where it is not told how many"""
+def default_epochs(rng):
+    """tries 100 epochs where it is not told how many"""
     inputs, labels = rng.normal(size=(3, 2)).repeat(2, axis=0), np.tile([1, -1], 3)
     if wrong := learned_wrong((yield call("perceptron", inputs, labels)), inputs, labels, 100):
         return wrong

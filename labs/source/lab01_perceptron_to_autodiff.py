@@ -319,7 +319,8 @@ def gate(name):
 
 # %% [markdown] survivors="threshold_unit"
 # - a weight 1 of OR becomes 2: one input that is 1 still reaches the threshold 1, so this is OR as well
-# - the weight of NOT becomes -2 (a 2 or a `~` in place of the 1 or the minus): any negative weight with the threshold 0 is NOT
+# - the weight of NOT becomes -2 (a 2 or a `~` in place of the 1 or the minus): any negative weight with the threshold 0
+#   is NOT
 
 # %%
 lab.check("threshold_unit")
@@ -366,29 +367,29 @@ if lab.solved("threshold_unit"):
 # %% [markdown] exercise="perceptron" difficulty=2 importance=5 minutes=25 points=5
 # ### Rosenblatt's rule
 #
-# Go through the examples one after another, in their order. One time through all of them is a **pass**. For each
+# Go through the examples one after another, in their order. One time through all of them is a **epoch**. For each
 # example:
 #
 # $$ \text{if } y\,(w \cdot x + b) \le 0: \qquad w \leftarrow w + y\,x, \qquad b \leftarrow b + y . $$
 #
-# (The product $y\,(w \cdot x + b)$ is positive exactly where the sign of the sum is the label.) Stop after a pass
-# without a mistake, at the latest after the given number of passes. Return the weights, the bias, and the list of the
-# numbers of mistakes, one a pass; the pass without a mistake belongs to it.
+# (The product $y\,(w \cdot x + b)$ is positive exactly where the sign of the sum is the label.) Stop after an epoch
+# without a mistake, at the latest after the given number of epochs. Return the weights, the bias, and the list of the
+# numbers of mistakes, one an epoch; the epoch without a mistake belongs to it.
 
 
 # %% solution="perceptron"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     """Learn weights and bias by Rosenblatt's rule, from zero.
 
-    inputs [n, d]; labels [n], each +1 or -1; passes: the most passes through the examples.
-    Returns (weights [d], bias, mistakes), where mistakes is a list with the number of mistakes of each pass.
+    inputs [n, d]; labels [n], each +1 or -1; epochs: the most epochs through the examples.
+    Returns (weights [d], bias, mistakes), where mistakes is a list with the number of mistakes of each epoch.
 
     >>> perceptron(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([-1, 1]))
     (array([-2.,  2.]), 0.0, [2, 0])
     """
     ### BEGIN SOLUTION
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -403,8 +404,8 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% [markdown] hint="perceptron"
-# You need two loops: an outer one over passes, an inner one over examples. What must be set back to 0 at the start of
-# each pass, and what must not?
+# You need two loops: an outer one over epochs, an inner one over examples. What must be set back to 0 at the start of
+# each epoch, and what must not?
 
 # %% [markdown] hint="perceptron"
 # Inside: compute `y * (weights @ x + bias)`. If it is not positive, correct weights and bias at once, so that the next
@@ -424,15 +425,15 @@ def perceptron(inputs, labels, passes=100):
 # may break another example; the next section says how often that can happen.
 #
 # Common mistakes: `< 0` instead of `<= 0` (at the start every sum is 0, so nothing would ever be learned); no bias
-# (then every line goes through the origin); corrections that are saved up until the end of the pass; a loop that only
+# (then every line goes through the origin); corrections that are saved up until the end of the epoch; a loop that only
 # ends when there is no mistake. On data that no line separates, that loop never ends. You will see such data soon.
 
 
 # %% checks="perceptron"
-def rosenblatt(inputs, labels, passes, undecided=True, every=False, sign=1, bias=True, saved_up=False, signed=True):
+def rosenblatt(inputs, labels, epochs, undecided=True, every=False, sign=1, bias=True, saved_up=False, signed=True):
     """The rule, and with other settings its usual misreadings."""
     w, b, counts = [0.0] * inputs.shape[1], 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         count, judge_w, judge_b = 0, list(w), b
         for x, y in zip(inputs.tolist(), labels.tolist()):
             if not saved_up:
@@ -459,7 +460,7 @@ MISREADINGS = {
 }
 
 
-def learned_wrong(got, inputs, labels, passes):
+def learned_wrong(got, inputs, labels, epochs):
     """What is wrong with (weights, bias, mistakes), or None."""
     if not isinstance(got, (list, tuple)) or len(got) != 3:
         return compare(got, "", "the result") if got is None else "return three things: weights, bias and mistakes"
@@ -469,24 +470,24 @@ def learned_wrong(got, inputs, labels, passes):
         return next((d for one, other, name in zip(got, expected, names) if (d := compare(one, other, name))), None)
 
     counted = np.size(got[2])
-    if counted > passes:
-        return f"there are {counted} passes where at most {passes} are allowed"
-    expected = rosenblatt(inputs, labels, passes)
+    if counted > epochs:
+        return f"there are {counted} epochs where at most {epochs} are allowed"
+    expected = rosenblatt(inputs, labels, epochs)
     if not (wrong := differs(expected)):
         return None
     for sentence, how in MISREADINGS.items():
-        if not differs(rosenblatt(inputs, labels, passes, **how)):
+        if not differs(rosenblatt(inputs, labels, epochs, **how)):
             return sentence
     if differs((*expected[:2], got[2])):
         return wrong
     counts = expected[2]
     if compare(got[2], sum(counts)) is None:
-        return "`mistakes` must be a list with one number a pass, not the sum"
+        return "`mistakes` must be a list with one number an epoch, not the sum"
     if counts[-1] == 0 and compare(got[2], counts[:-1]) is None:
-        return "the pass without a mistake belongs into the list too, as a 0"
+        return "the epoch without a mistake belongs into the list too, as a 0"
     if compare(got[2], np.cumsum(counts)) is None:
-        return "the count must start at 0 again in each pass"
-    return f"{wrong} (the passes had {counts})"
+        return "the count must start at 0 again in each epoch"
+    return f"{wrong} (the epochs had {counts})"
 
 
 def separable(rng, n, d, margin=0.3):
@@ -531,27 +532,27 @@ def separates(rng):
 
 @checks("perceptron")
 def gives_up(rng):
-    """gives up after the given number of passes where no line exists"""
-    for n, d, passes in ((12, 2, 7), (8, 3, 2)):
+    """gives up after the given number of epochs where no line exists"""
+    for n, d, epochs in ((12, 2, 7), (8, 3, 2)):
         inputs = rng.normal(size=(n, d))
         inputs, labels = np.concatenate([inputs, inputs]), np.repeat([1, -1], n)  # each point with both labels
-        if wrong := learned_wrong((yield call("perceptron", inputs, labels, passes)), inputs, labels, passes):
+        if wrong := learned_wrong((yield call("perceptron", inputs, labels, epochs)), inputs, labels, epochs):
             return wrong
 
 
 @checks("perceptron")
-def default_passes(rng):
-    """tries 100 passes where it is not told how many"""
+def default_epochs(rng):
+    """tries 100 epochs where it is not told how many"""
     inputs, labels = rng.normal(size=(3, 2)).repeat(2, axis=0), np.tile([1, -1], 3)
     if wrong := learned_wrong((yield call("perceptron", inputs, labels)), inputs, labels, 100):
         return wrong
 
 
 # %% right="perceptron"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     extended = np.hstack([inputs, np.ones((len(inputs), 1))])  # the bias is the weight of an input that is always 1
     theta, mistakes = np.zeros(extended.shape[1]), []
-    while len(mistakes) < passes and (not mistakes or mistakes[-1]):
+    while len(mistakes) < epochs and (not mistakes or mistakes[-1]):
         mistakes.append(0)
         for i in range(len(extended)):
             if np.sign(theta @ extended[i]) != labels[i]:
@@ -561,8 +562,8 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% right="perceptron"
-def perceptron(inputs, labels, passes=100):
-    def one_pass(w, b):
+def perceptron(inputs, labels, epochs=100):
+    def one_epoch(w, b):
         count = 0
         for x, y in zip(inputs, labels):
             answer = 1 if w @ x + b > 0 else -1 if w @ x + b < 0 else 0
@@ -571,8 +572,8 @@ def perceptron(inputs, labels, passes=100):
         return w, b, count
 
     w, b, history = np.zeros(inputs.shape[1]), 0, []
-    for _ in range(passes):
-        w, b, count = one_pass(w, b)
+    for _ in range(epochs):
+        w, b, count = one_epoch(w, b)
         history += [count]
         if not count:
             return w, b, history
@@ -580,9 +581,9 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="use <= 0 and not < 0"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) < 0:
@@ -594,9 +595,9 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="correct only mistakes"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             wrong += int(y * (weights @ x + bias) <= 0)
@@ -608,9 +609,9 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="the bias never learns"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -622,9 +623,9 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="add y * x, not x"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -636,9 +637,9 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="correct at once"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = labels * (inputs @ weights + bias) <= 0
         mistakes.append(int(wrong.sum()))
         if not wrong.any():
@@ -648,7 +649,7 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="did not end"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, [1]
     while mistakes[-1]:
         wrong = 0
@@ -659,10 +660,10 @@ def perceptron(inputs, labels, passes=100):
     return weights, bias, mistakes[1:]
 
 
-# %% wrong="perceptron" message="the pass without a mistake belongs into the list"
-def perceptron(inputs, labels, passes=100):
+# %% wrong="perceptron" message="the epoch without a mistake belongs into the list"
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -673,10 +674,10 @@ def perceptron(inputs, labels, passes=100):
     return weights, bias, mistakes
 
 
-# %% wrong="perceptron" message="one number a pass, not the sum"
-def perceptron(inputs, labels, passes=100):
+# %% wrong="perceptron" message="one number an epoch, not the sum"
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, 0
-    for _ in range(passes):
+    for _ in range(epochs):
         before = mistakes
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -686,10 +687,10 @@ def perceptron(inputs, labels, passes=100):
     return weights, bias, mistakes
 
 
-# %% wrong="perceptron" message="start at 0 again in each pass"
-def perceptron(inputs, labels, passes=100):
+# %% wrong="perceptron" message="start at 0 again in each epoch"
+def perceptron(inputs, labels, epochs=100):
     weights, bias, mistakes, wrong = np.zeros(inputs.shape[1]), 0.0, [], 0
-    for _ in range(passes):
+    for _ in range(epochs):
         before = wrong
         for x, y in zip(inputs, labels):
             if y * (weights @ x + bias) <= 0:
@@ -701,10 +702,10 @@ def perceptron(inputs, labels, passes=100):
 
 
 # %% wrong="perceptron" message="in place"
-def perceptron(inputs, labels, passes=100):
+def perceptron(inputs, labels, epochs=100):
     inputs *= labels[:, None]
     weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
-    for _ in range(passes):
+    for _ in range(epochs):
         wrong = 0
         for x, y in zip(inputs, labels):
             if weights @ x + y * bias <= 0:
@@ -725,7 +726,7 @@ lab.check("perceptron")
 # %% [markdown]
 # ### The line moves
 #
-# Sixty points, and a gap between the classes. The dotted lines are what the perceptron believed after each pass that
+# Sixty points, and a gap between the classes. The dotted lines are what the perceptron believed after each epoch that
 # ended with a mistake; the solid one is where it came to rest.
 
 
@@ -746,18 +747,18 @@ if lab.solved("perceptron"):
     draw_points(ax, inputs, labels)
     ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), xlabel="first input", ylabel="second input")
     for k in range(1, needed - 1):
-        weights, bias, _ = perceptron(inputs, labels, passes=k)
-        draw_line(ax, weights, bias, f"after pass {k}", color="0.6", linestyle=":", linewidth=1)
+        weights, bias, _ = perceptron(inputs, labels, epochs=k)
+        draw_line(ax, weights, bias, f"after epoch {k}", color="0.6", linestyle=":", linewidth=1)
     draw_line(ax, *perceptron(inputs, labels)[:2], "at rest", color="0.1", linestyle="-")
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    handles["after an earlier pass"] = handles["after pass 1"]
-    names = ["no", "yes", "after an earlier pass", "at rest"]
+    handles["after an earlier epoch"] = handles["after epoch 1"]
+    names = ["no", "yes", "after an earlier epoch", "at rest"]
     fig.legend([handles[name] for name in names], names, loc="outside right upper")
     figures.show(
         fig,
-        alt="Points of two classes in a square. Dotted lines turn, pass after pass, towards a solid line that has all "
+        alt="Points of two classes in a square. Dotted lines turn, epoch after epoch, towards a solid line that has all "
         "points of one class on one side.",
-        caption="Each pass turns and shifts the line. When nothing is wrong any more, nothing changes any more.",
+        caption="Each epoch turns and shifts the line. When nothing is wrong any more, nothing changes any more.",
     )
 
 # %% [markdown]
@@ -960,7 +961,7 @@ def mistakes_and_bound(margin, seed):
     """One replicate: what the perceptron needed, and what Novikoff allows it, for the line that made the labels."""
     rng = np.random.default_rng([seed, round(1000 * margin)])
     inputs, labels, weights, bias = points_with_margin(margin, 50, rng)
-    *_, mistakes = perceptron(inputs, labels, passes=10_000)
+    *_, mistakes = perceptron(inputs, labels, epochs=10_000)
     assert mistakes[-1] == 0, "the perceptron had not come to rest"
     return sum(mistakes), mistake_bound(inputs, labels, weights, bias)
 
@@ -996,7 +997,7 @@ if lab.solved("perceptron", "mistake_bound"):
 #
 # $$ w = \frac{1}{n} \sum_{i=1}^{n} y_i\, x_i . $$
 #
-# One pass, no comparison with an answer. The first of two examples is $x = (1, 1)$ with $y = +1$, the second
+# One epoch, no comparison with an answer. The first of two examples is $x = (1, 1)$ with $y = +1$, the second
 # $x = (1, -1)$ with $y = -1$. The mean is $w = (0, 1)$: the first input says nothing about the label, the second all.
 
 # %% [markdown] exercise="hebb" difficulty=1 importance=2 minutes=10 points=2 optional=true
@@ -1143,7 +1144,7 @@ def both_rules(seed):
     shares = []
     for background in BACKGROUNDS:
         inputs = PATTERNS + background
-        weights, bias, _ = perceptron(inputs, labels, passes=5000)
+        weights, bias, _ = perceptron(inputs, labels, epochs=5000)
         by_hebb, by_perceptron = inputs @ hebb(inputs, labels), inputs @ weights + bias
         shares.append([(labels * sums > 1e-9).mean() for sums in (by_hebb, by_perceptron)])
     return np.array(shares), (1 + abs(labels.mean())) / 2
@@ -1177,7 +1178,7 @@ if lab.solved("perceptron", "hebb"):
 
 # %%
 guess_xor = predict(
-    "The perceptron sees the four examples of XOR for 1,000 passes. How many of the four does it get wrong in the last one?",
+    "The perceptron sees the four examples of XOR for 1,000 epochs. How many of the four does it get wrong in the last one?",
     ["none: it finds a line in the end", "one: a line can get three right", "two: no better than chance", "all four"],
 )
 
@@ -1185,25 +1186,25 @@ guess_xor = predict(
 LABELS = {"AND": np.array([-1, -1, -1, 1]), "OR": np.array([-1, 1, 1, 1]), "XOR": np.array([-1, 1, 1, -1])}
 
 if lab.solved("perceptron"):
-    histories = {name: perceptron(CORNERS, labels, passes=1000)[2] for name, labels in LABELS.items()}
-    assert min(histories["XOR"]) > 0, "a pass without a mistake"
+    histories = {name: perceptron(CORNERS, labels, epochs=1000)[2] for name, labels in LABELS.items()}
+    assert min(histories["XOR"]) > 0, "an epoch without a mistake"
     fig, ax = plt.subplots(figsize=(5.5, 3.2))
     for name, history in histories.items():
         ax.plot(range(1, len(history[:15]) + 1), history[:15], markevery=1, label=name)
-    ax.set(xlabel="pass", ylabel="mistakes in the pass", ylim=(-0.2, 4.4), xticks=range(1, 16, 2))
+    ax.set(xlabel="epoch", ylabel="mistakes in the epoch", ylim=(-0.2, 4.4), xticks=range(1, 16, 2))
     ax.legend(loc="center right")
     figures.show(
         fig,
-        alt="Mistakes in each pass for AND, OR and XOR. AND and OR come down to zero. XOR stays at four in every pass.",
-        caption="The first fifteen of a thousand passes. The other passes of XOR are like these.",
+        alt="Mistakes in each epoch for AND, OR and XOR. AND and OR come down to zero. XOR stays at four in every epoch.",
+        caption="The first fifteen of a thousand epochs. The other epochs of XOR are like these.",
     )
-    weights, bias, _ = perceptron(CORNERS, LABELS["XOR"], passes=1)
-    print("after one pass through XOR: weights", weights.tolist(), "and bias", float(bias))
+    weights, bias, _ = perceptron(CORNERS, LABELS["XOR"], epochs=1)
+    print("after one epoch through XOR: weights", weights.tolist(), "and bias", float(bias))
     guess_xor.resolve(guess_xor.options[{0: 0, 1: 1, 2: 2, 4: 3}[histories["XOR"][-1]]])
 
 # %% [markdown]
-# Four mistakes, four corrections, and they cancel: after each pass the perceptron is back where it began. So it will go
-# on for ever. And no other rule could do better, since no line exists. A line that separates XOR would need
+# Four mistakes, four corrections, and they cancel: after each epoch the perceptron is back where it began. So it will
+# go on for ever. And no other rule could do better, since no line exists. A line that separates XOR would need
 #
 # $$ b < 0, \qquad w_1 + b > 0, \qquad w_2 + b > 0, \qquad w_1 + w_2 + b < 0 . $$
 #
@@ -1391,7 +1392,8 @@ def xor_network(n):
 
 
 # %% [markdown] survivors="xor_network"
-# - powers of -2 in place of -1: the sums 1, -1, 3, -5, 11, ... are on the right side of the threshold 1 as well, for every n
+# - powers of -2 in place of -1: the sums 1, -1, 3, -5, 11, ... are on the right side of the threshold 1 as well, for
+#   every n
 
 # %%
 lab.check("xor_network")
@@ -2439,9 +2441,9 @@ lab.check("backward")
 # %% [markdown]
 # ### The same as PyTorch
 #
-# A network for points in the plane: 16 hidden units, each with two weights and a bias, then $\tanh$; an output unit adds
-# them up. The next cell builds it from single `Value`s. Without `bend` the hidden units leave out $\tanh$: that will be
-# the control.
+# A network for points in the plane: 16 hidden units, each with two weights and a bias, then $\tanh$; an output unit
+# adds them up. The next cell builds it from single `Value`s. Without `bend` the hidden units leave out $\tanh$: that
+# will be the control.
 
 
 # %%
@@ -2508,7 +2510,7 @@ if lab.solved("Value", "backward"):
 #
 # Two half circles that reach into each other, with noise: no line separates them. Three learners get the same points:
 #
-# - your **perceptron**, for 50 passes;
+# - your **perceptron**, for 50 epochs;
 # - the network **without the bend**, trained by your engine: weighted sums of weighted sums, so in the end one line. It
 #   is the control, since it lacks nothing but $\tanh$;
 # - the network **with the bend**.
@@ -2552,7 +2554,7 @@ def accuracy(sums, labels):
 def compare_learners(seed):
     """One replicate: the accuracy of the three learners on held-out points, and the network with the bend."""
     points, labels, held_out, answers = moons(seed)
-    weights, bias, _ = perceptron(points, labels, passes=50)
+    weights, bias, _ = perceptron(points, labels, epochs=50)
     found = {"perceptron": accuracy(held_out @ weights + bias, answers)}
     for name, bend in (("network\nwithout the bend", False), ("network", True)):
         network, _ = train(seed, UPDATES, bend)
@@ -2601,19 +2603,19 @@ if lab.solved("perceptron", "Value", "backward"):
     fig, ax = plt.subplots(figsize=(7.5, 3.6))
     ax.contour(across, up, sums, levels=[0], colors="0.1")
     draw_points(ax, points, labels)
-    draw_line(ax, *perceptron(points, labels, passes=50)[:2], "the perceptron's line", color="0.4", linestyle=":")
+    draw_line(ax, *perceptron(points, labels, epochs=50)[:2], "the perceptron's line", color="0.4", linestyle=":")
     ax.set(xlim=(-1.8, 2.8), ylim=(-1.4, 1.9), xlabel="first coordinate", ylabel="second coordinate")
     fig.legend(loc="outside right upper")
     figures.show(
         fig,
         alt="Two moons of training points that reach into each other. A solid curve winds between them. A dotted line cuts "
         "through both.",
-        caption="Solid: where the network of the first replicate is undecided. Dotted: the perceptron after fifty passes.",
+        caption="Solid: where the network of the first replicate is undecided. Dotted: the perceptron after fifty epochs.",
     )
 
 # %% [markdown]
 # Do not read too much into the curve far from the points: nothing there was ever corrected. And do not read too much
-# into the perceptron's place either: without a separating line it never rests, so where it is after 50 passes is an
+# into the perceptron's place either: without a separating line it never rests, so where it is after 50 epochs is an
 # accident of the order. Its wide spread shows that.
 
 # %% [markdown] exercise="sgd_step" difficulty=2 importance=3 minutes=15 points=3 optional=true
@@ -2864,7 +2866,7 @@ if lab.solved("Value", "backward", "sgd_step"):
 #
 # 1. Set `HIDDEN = 2`. Does the claim still hold? Say first what you expect. Which shapes can the border still have?
 # 2. Add `__pow__` or `exp` to `Value`, and train with the squared or the logistic loss instead.
-# 3. Average the perceptron's weights over all steps of all passes instead of taking the last ones. What happens to its
+# 3. Average the perceptron's weights over all steps of all epochs instead of taking the last ones. What happens to its
 #    spread on two moons?
 #
 # ### References
