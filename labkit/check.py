@@ -407,7 +407,8 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
     if isinstance(request.target, str) and request.target not in namespace:
         sentence = f"there is no `{request.target}` yet: run the cell that defines it"
         return Reply(kind="missing", sentence=sentence)
-    arguments, before = _decode(encode(request.arguments)), encode(request.arguments)
+    before = encode(request.arguments)
+    arguments = _decode(before)
     printed = _Printed()
     reply = Reply()
     with random_state_kept(), redirect_stdout(printed), redirect_stderr(printed), _plain_exit(namespace):
@@ -418,12 +419,12 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
                 else:
                     value = request.target(namespace, *arguments)
                 reply.value = _decode(encode(value))
+                pairs = zip(before["tuple"], encode(arguments)["tuple"], strict=True)
+                reply.changed = [position for position, (one, other) in enumerate(pairs) if one != other]
         except BaseException as error:
             reply = _error_reply(error, seconds)
             reply.sentence = f"{_subject(request)} {reply.sentence}"
     reply.printed = printed.getvalue()
-    after = encode(arguments)["tuple"]
-    reply.changed = [i for i, (one, other) in enumerate(zip(before["tuple"], after, strict=True)) if one != other]
     return reply
 
 
@@ -461,58 +462,55 @@ class TimeUp(BaseException):
     """Raised in the learner's code when its time is up. No `except Exception` of theirs catches it."""
 
 
-@contextmanager
-def time_limit(seconds):
+class time_limit:  # a name like those of contextlib
     """Raise `TimeUp` in the block when it has taken so long, on every system; only in the main thread, elsewhere never.
 
     It also ends a loop that catches everything: the next line that runs there raises once more, and that line is in no
     `try` or in the `except` of one.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    state, lock, finished = {"over": False, "up": False}, threading.Lock(), threading.Event()
-    main, tracing = threading.get_ident(), sys.gettrace()
 
-    def handler(number, frame):
-        if not state["up"]:
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.over, self.up = False, False
+        self._finished = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._main, self._tracing = threading.current_thread() is threading.main_thread(), sys.gettrace()
+        self._block = sys._getframe(1)  # what the `with` statement is in
+        if self._main:
+            self._previous = signal.signal(signal.SIGINT, self._handle)
+            self._watcher.start()
+
+    def __exit__(self, *error):
+        self.over = True
+        if self._main:
+            self._finished.set()
+            self._watcher.join()  # so that no interrupt comes after this
+            sys.settrace(self._tracing)
+            signal.signal(signal.SIGINT, self._previous or signal.default_int_handler)
+
+    def _watch(self):
+        pause = self.seconds
+        while not self._finished.wait(pause):
+            self.up, pause = True, 0.05
+            _interrupt(threading.main_thread().ident)
+
+    def _handle(self, number, frame):
+        if self.over or frame.f_code is time_limit.__exit__.__code__:  # it comes while we leave
+            return
+        if not self.up:
             raise KeyboardInterrupt
-        while frame is not None and frame.f_code.co_filename != __file__:  # the learner's code, up to ours
-            frame.f_trace = tracer
+        while frame is not None and frame is not self._block:  # what the block has called
+            frame.f_trace = self._trace
             frame = frame.f_back
         sys.settrace(lambda *event: None)
         raise TimeUp
 
-    def tracer(frame, event, argument):
-        if event == "line":
+    def _trace(self, frame, event, argument):
+        if event == "line" and not self.over:
             raise TimeUp
-        return tracer
-
-    def watch():
-        pause = seconds
-        while not finished.wait(pause):
-            with lock:
-                if state["over"]:
-                    return
-                state["up"] = True
-                _interrupt(main)
-            pause = 0.05
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    previous = signal.signal(signal.SIGINT, handler)
-    watcher.start()
-    try:
-        yield
-    finally:
-        while not state["over"]:
-            try:
-                with lock:
-                    state["over"] = True
-            except TimeUp:  # it came while we were leaving
-                pass
-        finished.set()
-        sys.settrace(tracing)
-        signal.signal(signal.SIGINT, previous or signal.default_int_handler)
+        return self._trace
 
 
 def _interrupt(thread):
@@ -677,6 +675,9 @@ class _SilentLab:
 
     def solved(self, *exercises):
         return False
+
+    def points(self, exercise):
+        return 0.0
 
 
 def progress():

@@ -108,6 +108,13 @@ def f(x):
             pass""",
     "sleep": "import time\ndef f(x):\n    time.sleep(100)",
     "a generator without end": "import itertools\ndef f(x):\n    return [y for y in itertools.count() if y < 0]",
+    "an argument made endless to look at": """
+class Endless:
+    def __repr__(self):
+        while True:
+            pass
+def f(x):
+    x.append(Endless())""",
     "two handlers": """
 def f(x):
     while True:
@@ -124,7 +131,7 @@ def f(x):
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_an_endless_answer_is_stopped(kind):
     before, started = signal.getsignal(signal.SIGINT), time.monotonic()
-    reply = perform(call("f", 1), names(ENDLESS[kind]), seconds=0.3)
+    reply = perform(call("f", [] if "argument" in kind else 1), names(ENDLESS[kind]), seconds=0.3)
     assert time.monotonic() - started < 10
     assert reply.kind == "endless"
     assert reply.sentence == "`f` did not end within 0.3 seconds and was stopped: does a loop never end?"

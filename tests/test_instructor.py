@@ -38,9 +38,10 @@ def answered(notebook, answers):
 def course(tmp_path_factory):
     """A course whose students handed in: everything solved, one exercise right and one wrong, nothing."""
     course = tmp_path_factory.mktemp("course")
-    source = course / "source" / NAME / f"{NAME}.ipynb"
-    source.parent.mkdir(parents=True)
-    nbformat.write(labs.build(SOURCE, "nbgrader"), source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LABKIT_OUTPUTS", str(course))
+        labs.nbgrader_command([NAME[3:5]])
+    course /= "nbgrader"
     nbgrader(course, "generate_assignment", NAME)
     released = course / "release" / NAME / f"{NAME}.ipynb"
 

@@ -213,7 +213,7 @@ class Worker:
         )  # fmt: skip
 
     def grade(self, job):
-        """The result of a job, or a dict with the grader's `log` alone, where it failed."""
+        """The result of a job; where the grader failed, a dict with its `log`, and `lost` where this process ended."""
         timer = threading.Timer(self.patience, self.process.kill)
         timer.start()
         try:
@@ -223,9 +223,8 @@ class Worker:
             self.process.kill()
             code = self.process.wait()
             self.log.seek(0)
-            return {
-                "log": f"The grader's process ended (exit status {code}), as a submission can do.\n{self.log.read()}"
-            }
+            log = f"The grader's process ended (exit status {code}): a submission can do that.\n{self.log.read()}"
+            return {"log": log, "lost": True}
         finally:
             timer.cancel()
 
@@ -238,7 +237,7 @@ class Grader:
     """Grades submissions side by side, each worker one at a time. What ends a worker costs no other submission."""
 
     def __init__(self, seeds, jobs, settings):
-        self.seeds, self.jobs, self.settings = seeds, jobs, settings
+        self.seeds, self.jobs, self.settings, self.interrupted = seeds, jobs, settings, False
         self.idle, self.workers, self.lock = queue.SimpleQueue(), set(), threading.Lock()
         # What a lost worker leaves is deleted with it. Another user's processes must get through to their own folders.
         self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
@@ -254,6 +253,7 @@ class Grader:
                 for future in as_completed(waiting):
                     report(future.result())
             except KeyboardInterrupt:  # the workers get it too, and end what they have started
+                self.interrupted = True
                 pool.shutdown(cancel_futures=True)
                 raise
             for worker in self.workers:
@@ -263,6 +263,8 @@ class Grader:
         if submission.lab:
             job = {"lab": submission.lab, "cells": submission.cells, "seed": self.seeds[submission.lab]}
             result = self._run(job)
+            if "lost" in result and not self.interrupted:  # it may have been the submission beside this one
+                result = self._run(job)
             if "log" in result:
                 submission.status, submission.log = FAILED, result["log"]
                 submission.note = "was not graded, since the grader failed on it; its log says how"
@@ -448,7 +450,7 @@ def user_ids(name):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the submissions")
+    parser.add_argument("folder", nargs="?", default="", help="of the submissions")
     parser.add_argument("--seed", type=int, help="of the inputs of the checks; by default a new one")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="submissions side by side (default: a core each)"
@@ -463,7 +465,9 @@ def arguments(argv):
 
 def prepare(chosen):
     """Look at everything that can be wrong with the call before the first submission runs."""
-    if not chosen.folder.is_dir():
+    if not chosen.folder:  # as `make grade` calls it
+        raise Refused("Which folder? Say `make grade SUBMISSIONS=folder`.")
+    if not Path(chosen.folder).is_dir():
         raise Refused(f"{chosen.folder} is no folder.")
     if chosen.jobs < 1 or (chosen.seed or 0) < 0:
         raise Refused("--jobs is at least 1, and --seed at least 0.")
@@ -504,7 +508,15 @@ def main(argv=None, **settings):
     for name in sorted({submission.lab for submission in submissions} - {""}):
         print(f"{name}: the inputs have the seed {seeds[name]}.")
     settings = grade_one.make_settings(chosen.checks, chosen.private, user=user, **settings)
-    Grader(seeds, chosen.jobs, settings).grade_all(submissions, report)
+    try:
+        Grader(seeds, chosen.jobs, settings).grade_all(submissions, report)
+    except KeyboardInterrupt:
+        for submission in submissions:
+            if submission.status == NOT_GRADED and not submission.note:
+                submission.note = "was not graded, since the grading was interrupted"
+        write_all(submissions, labs, seeds, chosen.out)
+        print(f"Interrupted. What was graded is in {chosen.out / 'gradebook.csv'}.", file=sys.stderr)
+        return 130
     write_all(submissions, labs, seeds, chosen.out)
     failed = sum(submission.status == FAILED for submission in submissions)
     graded = sum(submission.status == GRADED for submission in submissions)

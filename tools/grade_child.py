@@ -16,6 +16,7 @@ import linecache
 import os
 import socket
 import sys
+import tempfile
 import traceback
 import types
 
@@ -62,6 +63,7 @@ def become(start, pipes):
         os.dup2(pipe, number)
         os.close(pipe)
     os.environ.update(start["environment"])
+    tempfile.tempdir = None  # which may be known already, as that of the nursery
     os.chdir(start["folder"])
 
 

@@ -42,7 +42,7 @@ CHILD = Path(__file__).with_name("grade_child.py")
 PR_SET_CHILD_SUBREAPER = 36  # from Linux's prctl.h
 START_SECONDS = 120  # for a child's start: a busy machine imports PyTorch slowly
 POLL = 0.1  # seconds between two looks at memory and number of processes (a look takes some 2 ms)
-SHARING_MATTERS = 200 << 20  # bytes
+SHARING_MATTERS = 200 << 20  # bytes; below, what forks share may be counted for each of them
 MESSAGE = 1000  # characters of a message that are kept: a wrong text of a million letters is quoted in it
 KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "WINDIR")  # of the caller's environment: what Python needs to start
 # What labs import. A nursery imports it once for all its children.
@@ -148,6 +148,7 @@ class Nursery:
         if sys.platform != "linux":
             return self._start_anew(start)
         if self.process is None or self.process.poll() is not None:  # a learner's code can end it
+            self.close()
             self._open()
         (read_requests, requests), (replies, write_replies), (printed, write_printed) = os.pipe(), os.pipe(), os.pipe()
         theirs = [read_requests, write_replies, write_printed]
@@ -161,8 +162,9 @@ class Nursery:
         self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
         command = [sys.executable, "-P", "-s", str(CHILD), "nursery", str(theirs.fileno()), *self.warm]
         self.process = subprocess.Popen(
-            command, env=environment(self.folder.name), cwd=self.folder.name, pass_fds=[theirs.fileno()]
-        )
+            command, env=environment(self.folder.name), cwd=self.folder.name, pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
         theirs.close()
 
     def _start_anew(self, start):
@@ -176,8 +178,10 @@ class Nursery:
     def close(self):
         if self.process:
             self.connection.close()
+            self.process.kill()
             self.process.wait()
             self.folder.cleanup()
+            self.process = None
 
     def descendants(self):
         """What runs below this process, but the nursery: all of it belongs to the submission that is graded now."""
@@ -207,7 +211,9 @@ class Child:
         try:
             self.process = psutil.Process(self.ask({}, START_SECONDS)["pid"])
         except Lost as lost:
-            raise GraderError(f"A child cannot be started: it {lost}.") from lost
+            self.close()
+            self.nursery.close()
+            raise GraderError(f"A process for the learner's code cannot be started: it {lost}.") from lost
 
     def _write(self):
         with suppress(OSError, ValueError):
@@ -274,16 +280,23 @@ class Child:
             code = self.process.wait(timeout=1)
         except psutil.TimeoutExpired:
             return "closes the pipe to the grader"
-        if code == -signal.SIGXCPU:
+        if hasattr(signal, "SIGXCPU") and code == -signal.SIGXCPU:
             return f"uses more than {self.limits.cpu_seconds} seconds of processor time"
         return f"ends its whole process (exit status {code})"
 
     def close(self):
         """End the child and all that it has started, also what has left its session."""
         end(lambda: alive(self.seen) + self.nursery.descendants())
-        self.requests.put(None)
         reap()
-        self.pumps[-1].join(timeout=1)  # the rest of what was printed
+        self.requests.put(None)
+        with suppress(queue.Empty):  # make room for what `_read` may be waiting to put
+            while self.replies.get(timeout=1):
+                pass
+        for pump in self.pumps:
+            pump.join(timeout=1)
+        for file in (self.stdin, self.stdout, self.stderr):
+            with suppress(OSError):
+                file.close()
         self.folder.cleanup()
 
 
@@ -327,18 +340,30 @@ class Session:
         self.incidents = []  # sentences on what cost a child
         self.child, self.started, self.printed = None, 0, b""
 
+    def run(self, exercise, seed):
+        """The outcomes of an exercise's checks. What it starts and leaves running ends with it and burdens no other."""
+        with suppress(Lost):
+            self._ready()
+        before = {process.pid for process in self.nursery.descendants()}
+        # A generator for each exercise, so that `lab.check(exercise, seed)` draws the same inputs in a notebook.
+        outcomes = exercise.run(np.random.default_rng(seed), self.perform)
+        if self.child:
+            before.add(self.child.process.pid)
+            end(lambda: [process for process in self.nursery.descendants() if process.pid not in before])
+        return [outcome._replace(message=outcome.message[:MESSAGE]) for outcome in outcomes]
+
     def perform(self, request):
         """The reply to a check's `Call`, as `check.perform` gives it.
 
         Raises:
             GraderError: this machine cannot run a child, or a check is not as it must be.
         """
-        name = request.target if isinstance(request.target, str) else request.target.__name__
         try:
-            return read_reply(self._ready().ask(as_message(request, name), self.limits.call_seconds))
+            return read_reply(self._ready().ask(as_message(request), self.limits.call_seconds))
         except Lost as lost:
-            self._drop(f"`{name}` {lost}")
-            return check.Reply(kind=lost.kind, sentence=str(lost))
+            sentence = f"`{request.target}` {lost}" if isinstance(request.target, str) else f"your code {lost}"
+            self._drop(sentence)
+            return check.Reply(kind=lost.kind, sentence=sentence)
         except Exception as error:
             raise GraderError(f"{type(error).__name__}: {error}") from error
 
@@ -377,11 +402,12 @@ class Session:
             self.child = None
 
 
-def as_message(request, name):
+def as_message(request):
     """A `Call` as a child takes it: a function as its source."""
-    message = {"target": name, "arguments": check.encode(request.arguments)}
+    message = {"target": request.target, "arguments": check.encode(request.arguments)}
     if callable(request.target):
-        message["source"] = textwrap.dedent(inspect.getsource(request.target))
+        source = textwrap.dedent(inspect.getsource(request.target))
+        message |= {"target": request.target.__name__, "source": source}
     return message
 
 
@@ -438,9 +464,7 @@ def grade(job, settings, nursery):
     exercises = {}
     try:
         for exercise in lab.exercises.values():
-            # Fresh for each exercise, so that `lab.check(exercise, seed)` draws the same inputs in a notebook.
-            outcomes = exercise.run(np.random.default_rng(job["seed"]), session.perform)
-            outcomes = [outcome._replace(message=outcome.message[:MESSAGE]) for outcome in outcomes]
+            outcomes = session.run(exercise, job["seed"])
             exercises[exercise.name] = {
                 "points": exercise.earned(outcomes),
                 "outcomes": [outcome._asdict() for outcome in outcomes],

@@ -21,6 +21,7 @@
     python tools/labs.py build [01 ...]    rebuild, execute, store
     python tools/labs.py check             prove that they agree; list what is stale
     python tools/labs.py release [01 ...]  for a course: outputs/release/, without hints, solutions, hidden tests
+    python tools/labs.py nbgrader [01 ...] for a course that uses nbgrader: its source/ folder, in outputs/nbgrader/
 """
 
 import argparse
@@ -403,15 +404,24 @@ def release_command(numbers):
     print(f"{len(chosen)} lab(s) without hints and solutions in {folder}, all of them in labs.zip.")
 
 
+def nbgrader_command(numbers):
+    """The notebooks that nbgrader starts from, in outputs/nbgrader/source/, a course folder for it."""
+    folder = outputs_dir() / "nbgrader"
+    for source in sources(numbers):
+        curriculum.save(build(source, "nbgrader"), folder / "source" / source.stem / f"{source.stem}.ipynb")
+    print(f"{len(sources(numbers))} lab(s) for nbgrader in {folder}.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["build", "check", "release"])
+    parser.add_argument("command", choices=["build", "check", "release", "nbgrader"])
     parser.add_argument("numbers", nargs="*", help="numbers of labs, such as 01")
     chosen = parser.parse_args()
     try:
         if chosen.command == "check":
             return check_command()
-        return build_command(chosen.numbers) if chosen.command == "build" else release_command(chosen.numbers)
+        commands = {"build": build_command, "release": release_command, "nbgrader": nbgrader_command}
+        return commands[chosen.command](chosen.numbers)
     except LabError as error:
         return str(error)
 
