@@ -30,6 +30,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -238,6 +239,8 @@ def _compare_numbers(got, expected, raw, name, rtol, atol, factors):
 
 def _pattern(got, expected, name, rtol, atol, factors):
     """A difference that one mistake explains."""
+    if not np.isfinite(expected).all():
+        return None
 
     def same(one):
         return np.allclose(one, expected, rtol, atol)
@@ -404,9 +407,6 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
     An endless loop is stopped after `seconds`, `sys.exit` and recursion without end are caught, the random generators
     of Python, NumPy and PyTorch are left as they were, and what was printed is kept aside.
     """
-    if isinstance(request.target, str) and request.target not in namespace:
-        sentence = f"there is no `{request.target}` yet: run the cell that defines it"
-        return Reply(kind="missing", sentence=sentence)
     before = encode(request.arguments)
     arguments = _decode(before)
     printed = _Printed()
@@ -414,38 +414,58 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
     with random_state_kept(), redirect_stdout(printed), redirect_stderr(printed), _plain_exit(namespace):
         try:
             with time_limit(seconds):
-                if isinstance(request.target, str):
-                    value = namespace[request.target](*arguments)
-                else:
-                    value = request.target(namespace, *arguments)
+                names = _Names(namespace)
+                use = names[request.target] if isinstance(request.target, str) else partial(request.target, names)
+                value = use(*arguments)
                 reply.value = _decode(encode(value))
                 pairs = zip(before["tuple"], encode(arguments)["tuple"], strict=True)
                 reply.changed = [position for position, (one, other) in enumerate(pairs) if one != other]
         except BaseException as error:
-            reply = _error_reply(error, seconds)
-            reply.sentence = f"{_subject(request)} {reply.sentence}"
+            reply = _error_reply(error, seconds, _subject(request))
     reply.printed = printed.getvalue()
     return reply
 
 
-def _error_reply(error, seconds):
+def _error_reply(error, seconds, subject):
+    """The sentence about an error of what is called `subject`."""
+    try:
+        text = " ".join(str(error).split())[:300]
+    except Exception:  # the learner's own kind of error, with a mistake in it
+        text = ""
     match error:
         case TimeUp():
-            sentence = f"did not end within {seconds:g} seconds and was stopped: does a loop never end?"
-            return Reply(kind="endless", sentence=sentence)
+            kind, sentence = (
+                "endless",
+                f"did not end within {seconds:g} seconds and was stopped: does a loop never end?",
+            )
         case KeyboardInterrupt():
-            return Reply(kind="interrupted", sentence="was interrupted by you")
+            kind, sentence = "interrupted", "was interrupted by you"
         case RecursionError():
-            return Reply(kind="recursion", sentence="calls itself without end: which case ends the recursion?")
+            kind, sentence = "recursion", "calls itself without end: which case ends the recursion?"
         case SystemExit():
-            sentence = "ends the whole program (`exit`): use `return` to end a function"
-            return Reply(kind="SystemExit", sentence=sentence)
+            kind, sentence = "SystemExit", "ends the whole program (`exit`): use `return` to end a function"
         case NotImplementedError():
-            return Reply(kind="NotImplementedError", sentence="is not written yet", message=str(error))
+            kind, sentence = "NotImplementedError", "is not written yet"
+            subject = f"`{text}`" if text.isidentifier() else subject  # a stub says which it is
         case MemoryError():
-            return Reply(kind="MemoryError", sentence="asks for more memory than there is: which array is too large?")
-    kind, text = type(error).__name__, " ".join(str(error).split())[:300]
-    return Reply(kind=kind, sentence=f"raises {kind}: {text}{_line(error)}", message=text)
+            kind, sentence = "MemoryError", "asks for more memory than there is: which array is too large?"
+        case _Missing():
+            return Reply(kind="missing", sentence=f"there is no `{text}` yet: run the cell that defines it")
+        case _:
+            kind = type(error).__name__
+            sentence = f"raises {kind}: {text}{_line(error)}"
+    return Reply(kind=kind, sentence=f"{subject} {sentence}", message=text)
+
+
+class _Missing(BaseException):
+    """A name that the learner has not defined. No `except Exception` catches it."""
+
+
+class _Names(dict):
+    """The learner's names."""
+
+    def __missing__(self, name):
+        raise _Missing(name)
 
 
 def _line(error):

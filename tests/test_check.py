@@ -179,6 +179,24 @@ def test_an_error_of_the_answer_is_a_sentence(kind):
     assert sentence in reply.sentence
 
 
+def test_use_beside_the_answer_names_what_is_missing_or_not_written():
+    def use(answer, n):
+        return answer["Counter"](n)
+
+    assert perform(call(use, 1), names("g = 3")).sentence == "there is no `Counter` yet: run the cell that defines it"
+    stub = "class Counter:\n    def __init__(self, n):\n        raise NotImplementedError('Counter')"
+    assert perform(call(use, 1), names(stub)).sentence == "`Counter` is not written yet"
+    assert perform(call(use, 1), names("def Counter(n):\n    return 1 / 0")).sentence.startswith(
+        "your code raises Zero"
+    )
+    assert perform(call(use, 4), names("def Counter(n):\n    return n")).value == 4
+
+
+def test_an_error_that_cannot_be_shown_is_shown_by_its_name():
+    code = "class Bad(Exception):\n    def __str__(self):\n        raise ValueError\ndef f(x):\n    raise Bad"
+    assert perform(call("f", 1), names(code)).sentence == "`f` raises Bad: "
+
+
 def test_random_generators_are_left_as_they_were():
     random.seed(1), np.random.seed(1), torch.manual_seed(1)
     expected = random.random(), np.random.rand(), torch.rand(1).item()
