@@ -52,6 +52,7 @@ CONDA_TO_PYPI = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch", "seabo
 
 
 CEILINGS = {"ipykernel"}  # each with its reason in pyproject.toml
+NOT_LOCKED = {"instructor"}  # no learner needs it
 
 
 def test_floors_are_bounds_from_below_that_the_lock_satisfies():
@@ -59,6 +60,8 @@ def test_floors_are_bounds_from_below_that_the_lock_satisfies():
         for name, (floor,) in listed.items():
             operators = sorted(specifier.operator for specifier in floor.specifier)
             assert operators == (["<", ">="] if name in CEILINGS else [">="]), name
+    for listed in (CORE, *(EXTRAS[name] for name in EXTRAS.keys() - NOT_LOCKED)):
+        for name, (floor,) in listed.items():
             assert LOCKED[name], name
             for locked in LOCKED[name]:
                 assert version(locked) in floor.specifier, f"{locked} is below {floor}"
