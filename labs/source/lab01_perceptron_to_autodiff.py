@@ -489,6 +489,8 @@ def learned_wrong(got, inputs, labels, epochs):
         return "the epoch without a mistake belongs into the list too, as a 0"
     if compare(got[2], np.cumsum(counts)) is None:
         return "the count must start at 0 again in each epoch"
+    if list(got[2][: len(counts)]) == counts and not any(got[2][len(counts) :]):
+        return "stop after the first epoch without a mistake: yours goes on to the last"
     return f"{wrong} (the epochs had {counts})"
 
 
@@ -700,6 +702,18 @@ def perceptron(inputs, labels, epochs=100):
         mistakes.append(wrong)
         if wrong == before:
             break
+    return weights, bias, mistakes
+
+
+# %% wrong="perceptron" message="stop after the first epoch without a mistake"
+def perceptron(inputs, labels, epochs=100):
+    weights, bias, mistakes = np.zeros(inputs.shape[1]), 0.0, []
+    for _ in range(epochs):
+        wrong = 0
+        for x, y in zip(inputs, labels):
+            if y * (weights @ x + bias) <= 0:
+                weights, bias, wrong = weights + y * x, bias + y, wrong + 1
+        mistakes.append(wrong)
     return weights, bias, mistakes
 
 
