@@ -525,6 +525,7 @@ def test_a_seed_repeats_a_grading_and_the_gradebook_names_it(one, labs, tmp_path
     assert pages[0] == pages[2] != pages[1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups that one can interrupt")
 def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path):
     (one / "bob_lab97.ipynb").write_text(notebook(["import time\ntime.sleep(60)"] * 20))
     out = tmp_path / "out"
