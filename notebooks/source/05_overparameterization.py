@@ -49,6 +49,7 @@ WIDTHS, WIDTH_STEPS = [2, 4, 8, 12, 16, 32, 128], 1500  # section 2, trained on 
 FIT_STEPS = 3000  # updates that are enough to fit random labels in batches
 FULL_STEPS = 400  # and with all examples at once
 PATH_SIGNALS = 1000  # training signals in section 4
+WIDTH_NETWORKS, PATH_NETWORKS = 4, 5  # behind a replicate where a claim compares two widths or paths; elsewhere 2
 ROUNDS = 5  # of pruning
 MODELS, CUE_STEPS = 20, 1200  # section 6: models a replicate
 
@@ -277,7 +278,7 @@ display(widgets.VBox([*controls.values(), widgets.interactive_output(explore, co
 #
 # Does it happen when weights are *trained*, all layers of them? Networks with one hidden layer of 2 to 128 neurons, on 400 digits
 # with label noise of 20 %, trained far beyond the point where the wide ones fit every label. A replicate is the mean of two such
-# networks with data of their own. You watch two things on test digits: the **error**, and the **loss** (cross-entropy), which also asks how
+# networks with data of their own, and of four at the two widths that we compare. You watch two things on test digits: the **error**, and the **loss** (cross-entropy), which also asks how
 # sure the network was. And you allow a second ending, **early stopping**: of 20 moments, take the one that is best on 200
 # *validation* digits, whose labels are as noisy as those in training. The test digits have no vote.
 
@@ -294,35 +295,35 @@ def error_and_loss(networks, examples):
 
 
 # %%
-PAIRS = [seed + start for start in (0, 5000) for seed in SEEDS]  # two networks behind one replicate
-TRIOS = [seed + start for start in (0, 5000, 10_000) for seed in SEEDS]  # or three
+def seeds_of(networks):
+    """The seeds of so many networks behind each replicate: of the first of each, then of the second of each …"""
+    return [seed + 5000 * i for i in range(networks) for seed in SEEDS]
 
 
 def replicate_means(values):
-    """Of two or more networks behind each replicate: [..., 2K] -> [..., K]."""
+    """Of two or more networks behind each replicate, in the order of `seeds_of`: [..., 2K] -> [..., K]."""
     return values.reshape(*values.shape[:-1], -1, REPLICATES).mean(-2)
 
 
-def moments(steps, number):
-    """After which updates to measure: from 5 to the last one, in equal ratios."""
-    return np.unique(np.geomspace(5, steps, number).astype(int)).tolist()
+def moments(steps, number, first=5):
+    """After which updates to measure: from the first of these to the last, in equal ratios."""
+    return np.unique(np.geomspace(first, steps, number).astype(int)).tolist()
 
 
-def watched(networks, parts, steps, number=20, **settings):
-    """Train, and measure on the way: [moments, part, (error, loss), networks]."""
+def watched(networks, parts, at, **settings):
+    """Train up to the last of these moments, and measure at each: [moments, part, (error, loss), networks]."""
     seen = []
 
     def look(step, model):
         seen.append([error_and_loss(model, part) for part in parts])
 
-    networks.fit(parts[0], steps=steps, callback=look, callback_steps=moments(steps, number), **settings)
+    networks.fit(parts[0], steps=at[-1], callback=look, callback_steps=at, **settings)
     return np.array(seen)
 
 
 def stopped(curves, measure):
     """The test measure at the moment that is best on validation examples; curves [moments, (train, validation, test), ..., K]."""
-    best = curves[:, 1, measure].argmin(0)
-    return curves[best, 2, measure, np.arange(curves.shape[-1])]
+    return curves[curves[:, 1, measure].argmin(0), 2, measure, np.arange(curves.shape[-1])]
 
 
 guess_trained = predict(
@@ -330,18 +331,24 @@ guess_trained = predict(
     ["it rises: more overfitting", "it stays", "it falls"],
 )
 
+
 # %%
-splits = [digits.split(seed, test=1197, validation=200) for seed in PAIRS]
-parts = [
-    data.stack([noisy(split.train, 0.2, seed) for split, seed in zip(splits, PAIRS, strict=True)]),
-    data.stack([noisy(split.validation, 0.2, seed + 10**6) for split, seed in zip(splits, PAIRS, strict=True)]),
-    data.stack([split.test for split in splits]),
-]
+def noisy_parts(seeds):
+    """For each seed 400 training and 200 validation digits with noisy labels, and 1197 test digits."""
+    pairs = [(digits.split(seed, test=1197, validation=200), seed) for seed in seeds]
+    return [
+        data.stack([noisy(split.train, 0.2, seed) for split, seed in pairs]),
+        data.stack([noisy(split.validation, 0.2, seed + 10**6) for split, seed in pairs]),
+        data.stack([split.test for split, _ in pairs]),
+    ]
+
+
 by_width = {}
 for width in WIDTHS:
-    networks = Ensemble([64, width, 10], PAIRS)
+    seeds = seeds_of(WIDTH_NETWORKS if width in (12, 128) else 2)
     settings = {"batch_size": 400, "learning_rate": 2e-2, "experiment": f"noisy digits, width {width}"}
-    by_width[width] = watched(networks, parts, WIDTH_STEPS, **settings)
+    networks, at = Ensemble([64, width, 10], seeds), moments(WIDTH_STEPS, 20)
+    by_width[width] = watched(networks, noisy_parts(seeds), at, **settings)
 final = np.array([replicate_means(curves[-1, 2]) for curves in by_width.values()])  # [widths, (error, loss), K]
 early = np.array([[replicate_means(stopped(curves, i)) for i in (0, 1)] for curves in by_width.values()])
 training = np.array([replicate_means(curves[-1, 0]) for curves in by_width.values()])
@@ -426,17 +433,18 @@ def published_sweep(width, epochs, replicates, seed):
 # %% tags=["long"]
 PUBLISHED_WIDTHS = [2, 4, 6, 8, 10, 14, 18, 22, 26, 30, 35, 40, 45, 50, 55, 60]
 PUBLISHED_WIDTHS += [70, 80, 90, 100, 120, 140, 160, 180, 200, 250, 300, 400]
+FRESH = {
+    "experiment": published_sweep,
+    "grid": [{"width": width, "epochs": 1000, "replicates": 5} for width in (14, 45, 200)],
+}
 LONG_RUNS = {
     "05_double_descent": {
         "experiment": published_sweep,
         "grid": [{"width": width, "epochs": 1000, "replicates": 5} for width in PUBLISHED_WIDTHS],
         "seeds": [0],
     },
-    "05_double_descent_pilot": {
-        "experiment": published_sweep,
-        "grid": [{"width": width, "epochs": 1000, "replicates": 5} for width in (14, 45, 200)],
-        "seeds": [1000, 1005, 1010, 1015],
-    },
+    "05_double_descent_pilot": FRESH | {"seeds": [1000, 1005, 1010, 1015]},
+    "05_double_descent_claims": FRESH | {"seeds": [2000, 2005, 2010, 2015]},
 }
 
 # %% [markdown]
@@ -450,7 +458,7 @@ guess_published = predict(
 
 # %%
 table, about = data.long_run("05_double_descent")
-pilot_table, _ = data.long_run("05_double_descent_pilot")
+fresh_table = pd.concat([data.long_run(f"05_double_descent_{use}")[0] for use in ("pilot", "claims")])
 
 
 def published(width, part, measure, frame=table):
@@ -495,15 +503,15 @@ figures.show(
 )
 
 # %%
-pilot_seeds = np.concatenate(
-    [row.seed + np.arange(row.replicates) for row in pilot_table[pilot_table.width == 45].itertuples()]
+fresh_seeds = np.concatenate(
+    [row.seed + np.arange(row.replicates) for row in fresh_table[fresh_table.width == 45].itertuples()]
 )
 
 
 def chosen(width, measure):
-    """`ends`, for this notebook's replicates: those of the table, or of the pilot's."""
-    of_pilot = np.isin(pilot_seeds, SEEDS)
-    return [v[of_pilot] for v in ends(width, measure, pilot_table)] if of_pilot.any() else ends(width, measure)
+    """`ends`, for this notebook's replicates: the table's, or in `make long` and `make claims` those of their own."""
+    ours = np.isin(fresh_seeds, SEEDS)
+    return [values[ours] for values in ends(width, measure, fresh_table)] if ours.any() else ends(width, measure)
 
 
 peak_error, wide_error = chosen(45, "error"), chosen(200, "error")
@@ -598,15 +606,15 @@ def fit_labels(shares, steps, batch_size):
     which = [(share, split, seed) for share in shares for split, seed in zip(halves, SEEDS, strict=True)]
     train = data.stack([noisy(split.train.first(500), share, seed) for share, split, seed in which])
     test = data.stack([split.test for _, split, _ in which])
-    networks = Ensemble([64, 128, 10], SEEDS * len(shares))
+    networks, at = Ensemble([64, 128, 10], SEEDS * len(shares)), moments(steps, 60)
     settings = {
         "batch_size": batch_size,
         "learning_rate": 5e-3,
         "experiment": f"random labels, batches of {batch_size}",
     }
-    fitted = 1 - watched(networks, [train], steps, number=60, **settings)[:, 0, 0]  # [moments, networks]
+    fitted = 1 - watched(networks, [train], at, **settings)[:, 0, 0]  # [moments, networks]
     assert (fitted.max(0) == 1).all(), "some network has not fitted all labels: give it more updates"
-    first = np.array(moments(steps, 60))[(fitted >= LEVEL).argmax(0)]
+    first = np.array(at)[(fitted >= LEVEL).argmax(0)]
     return first.reshape(len(shares), -1), evaluate(networks, test).reshape(len(shares), -1)
 
 
@@ -734,6 +742,7 @@ claim(
 # is with *where* it goes. So compare where all have come equally far: at the moment when the training loss first reaches 0.2. Two hidden
 # layers of 100, 1 000 MNIST-1D signals. Varied are the optimizer, the batch size, weight decay (each update also shrinks the weights a little) and
 # **dropout**: during training, each neuron's output is set to zero with probability 0.3, anew each time (Srivastava et al. 2014).
+# A replicate is the mean of two networks, of five in the two arms that the second claim compares, for a small difference needs more of them.
 
 # %%
 guess_path = predict(
@@ -741,27 +750,29 @@ guess_path = predict(
     ["SGD with or without momentum", "batches of 64 or all at once (Adam)", "dropout or none (Adam)"],
 )
 ARMS = {
-    "SGD": {"steps": 1800, "optimizer": "sgd", "learning_rate": 0.1},
+    "SGD": {"steps": 1700, "optimizer": "sgd", "learning_rate": 0.1},
     "SGD, batch 16": {"steps": 3000, "optimizer": "sgd", "learning_rate": 0.1, "batch_size": 16},
-    "SGD + momentum": {"steps": 900, "optimizer": "sgd", "learning_rate": 0.03, "momentum": 0.9},
+    "SGD + momentum": {"steps": 800, "optimizer": "sgd", "learning_rate": 0.03, "momentum": 0.9},
     "Adam": {"steps": 800, "learning_rate": 2e-3},
-    "Adam, all at once": {"steps": 120, "learning_rate": 5e-3, "batch_size": PATH_SIGNALS},
-    "Adam + weight decay": {"steps": 1200, "optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.3},
+    "Adam, all at once": {"steps": 90, "learning_rate": 5e-3, "batch_size": PATH_SIGNALS},
+    "Adam + weight decay": {"steps": 1050, "optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.3},
     "Adam + dropout": {"steps": 2600, "learning_rate": 2e-3, "dropout": 0.3},
 }
 
 # %%
-signals = [data.mnist1d(PATH_SIGNALS + 4000, seed).split(seed, test=4000, validation=0) for seed in PAIRS]
-seen_signals, new_signals = (data.stack([getattr(split, part) for split in signals]) for part in ("train", "test"))
+COMPARED = "SGD, batch 16", "Adam, all at once"  # the second claim's
 
 
 def path(name, steps, dropout=0.0, **settings):
-    """Train one arm: [moments, (training, test), (error, loss), 2K], measured without dropout."""
-    networks = Ensemble([40, 100, 100, 10], PAIRS)
+    """Train one arm: [moments, (training, test), (error, loss), networks], measured without dropout."""
+    seeds = seeds_of(PATH_NETWORKS if name in COMPARED else 2)
+    signals = [data.mnist1d(PATH_SIGNALS + 4000, seed).split(seed, test=4000, validation=0) for seed in seeds]
+    parts = [data.stack([getattr(split, part) for split in signals]) for part in ("train", "test")]
+    networks = Ensemble([40, 100, 100, 10], seeds)
     for place in (1, 3) if dropout else ():
         networks.layers[place] = nn.Sequential(nn.ReLU(), nn.Dropout(dropout))
     settings = {"batch_size": 64, "experiment": f"equal loss, {name}"} | settings
-    return watched(networks, [seen_signals, new_signals], steps, number=30, **settings)
+    return watched(networks, parts, moments(steps, 14, first=steps // 20), **settings)
 
 
 def at_equal_loss(curves, level=0.2):
@@ -780,9 +791,9 @@ at_level = {name: at_equal_loss(curves) for name, curves in paths.items()}
 
 # %%
 fig, panels = plt.subplots(1, 2, figsize=(11, 4), width_ratios=[1, 1.2])
-for name in ("SGD", "Adam", "Adam, all at once", "Adam + dropout"):
+for name in ("SGD, batch 16", "Adam", "Adam, all at once", "Adam + dropout"):
     mean = paths[name].mean(-1)
-    panels[0].plot(mean[:, 0, 1], mean[:, 1, 0], label=name, markevery=4)
+    panels[0].plot(mean[:, 0, 1], mean[:, 1, 0], label=name, markevery=2)
 panels[0].axvline(0.2, color="0.5", linestyle=":", label="compared here")
 panels[0].set(xscale="log", xlim=(2.5, 0.03), ylim=(0.45, 0.9), xlabel="training loss (nats)", ylabel="test error")
 panels[0].legend(fontsize=8)
@@ -806,8 +817,8 @@ claim(
     source="Srivastava et al. 2014 (dropout); our measurement",
 )
 claim(
-    "At training loss 0.2, Adam on all examples at once has at least 0.01 more test error than SGD; the control is momentum",
-    at_level["Adam, all at once"] - at_level["SGD"],
+    "At training loss 0.2, Adam on all examples at once has at least 0.01 more test error than SGD in batches of 16; control: momentum",
+    at_level["Adam, all at once"] - at_level["SGD, batch 16"],
     at_least=0.01,
     control=-momentum_gain,
     source="Keskar et al. 2017 (batch size); Wilson et al. 2017 (adaptive methods); our measurement",
@@ -834,7 +845,7 @@ guess_ticket = predict(
     "With under 4 % of the weights left: what does the same mask with another start cost?",
     ["nothing: the mask is what counts", "some error", "everything: it falls to chance"],
 )
-SIZES, RATES = [64, 150, 50, 10], [0.5, 0.5, 0.25]  # of each layer's weights, this share goes in each round
+SIZES, RATES, TRIOS = [64, 150, 50, 10], [0.5, 0.5, 0.25], seeds_of(3)  # RATES: each layer's share to remove
 halves = [digits.split(seed, test=697, validation=0) for seed in TRIOS]
 ticket_train, ticket_test = (data.stack([getattr(split, part) for split in halves]) for part in ("train", "test"))
 
@@ -1218,7 +1229,9 @@ ledger.query(WHAT, [ledger.session()]).round(3)
 # %%
 runs = ledger.query("SELECT status FROM training_run WHERE session_id = ?", [ledger.session()])
 tickets = 3 * REPLICATES * (2 + 3 * ROUNDS)
-expected = 2 * REPLICATES * (len(WIDTHS) + len(ARMS)) + 5 + REPLICATES * (len(SHARES) + 2 + MODELS + 4) + tickets
+section_2 = REPLICATES * (2 * WIDTH_NETWORKS + 2 * (len(WIDTHS) - 2)) + 5
+section_4 = REPLICATES * (2 * PATH_NETWORKS + 2 * (len(ARMS) - 2))
+expected = section_2 + REPLICATES * (len(SHARES) + 2) + section_4 + tickets + REPLICATES * (MODELS + 4)
 recorded = len(runs) >= expected and set(runs.status) == {"completed"}
 print(f"{expected} training runs in this kernel: all recorded" if recorded else "Some runs are not recorded.")
 assert set(about) >= {"code_sha256", "date", "command", "processor"}  # what the long run's table must tell
