@@ -41,11 +41,11 @@ lab = check.lab("lab01_perceptron_to_autodiff")
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
 HIDDEN = 16  # units in the hidden layer of the network on two moons
-UPDATES = 400  # of its training
+UPDATES = 600  # of its training
 BATCH_SIZE = 8
 LEARNING_RATE = 1.0  # of the first update; it falls in a straight line to 0
 TRAIN_SIZE = 200  # points to train on
-TEST_SIZE = 500  # held-out points
+TEST_SIZE = 2000  # held-out points
 NOISE = 0.15  # standard deviation of the noise on each coordinate of a point
 MOMENTUM_UPDATES = 100  # of the comparison with and without momentum
 
