@@ -491,7 +491,7 @@ class time_limit:  # a name like those of contextlib
 
     def __init__(self, seconds):
         self.seconds = seconds
-        self.over, self.up = False, False
+        self.inside, self.up = False, False
         self._finished = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -501,9 +501,10 @@ class time_limit:  # a name like those of contextlib
         if self._main:
             self._previous = signal.signal(signal.SIGINT, self._handle)
             self._watcher.start()
+        self.inside = True
 
     def __exit__(self, *error):
-        self.over = True
+        self.inside = False
         if self._main:
             self._finished.set()
             self._watcher.join()  # so that no interrupt comes after this
@@ -517,7 +518,7 @@ class time_limit:  # a name like those of contextlib
             _interrupt(threading.main_thread().ident)
 
     def _handle(self, number, frame):
-        if self.over or frame.f_code is time_limit.__exit__.__code__:  # it comes while we leave
+        if not self.inside or frame.f_code is time_limit.__exit__.__code__:  # it comes while we enter or leave
             return
         if not self.up:
             raise KeyboardInterrupt
@@ -528,7 +529,7 @@ class time_limit:  # a name like those of contextlib
         raise TimeUp
 
     def _trace(self, frame, event, argument):
-        if event == "line" and not self.over:
+        if event == "line" and self.inside:
             raise TimeUp
         return self._trace
 

@@ -152,6 +152,19 @@ def test_many_short_calls_leave_no_thread_and_no_late_interrupt():
     assert threading.active_count() <= before + 1
 
 
+def test_a_limit_that_is_over_before_the_block_begins_stops_the_block(monkeypatch):
+    start = threading.Thread.start
+
+    def slow(thread):
+        start(thread)
+        time.sleep(0.3)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    assert perform(call("f", 1), names(ENDLESS["a loop"]), seconds=0.01).kind == "endless"
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_the_learners_own_interrupt_is_told_from_the_limit():
     timer = threading.Timer(0.2, lambda: check._interrupt(threading.main_thread().ident))
     timer.start()
