@@ -219,7 +219,7 @@ def small(tmp_path):
 
 
 def test_the_parts_of_a_small_lab(small):
-    assert [exercise.header() for exercise in labs.exercises(small)] == [
+    assert [labs.header(exercise) for exercise in labs.exercises(small)] == [
         "*Exercise 1, core · difficulty ●○○○○ · importance ●●○○○ · about 5 minutes · 4 points*"
     ]
     student = [cell.source for cell in labs.build(small, "student").cells]

@@ -68,25 +68,13 @@ class LabError(ValueError):
     """The source of a lab is not as it must be; the message names the file, the exercise and what to do."""
 
 
-class Exercise(NamedTuple):
-    """An exercise as its source's header has it."""
-
-    name: str
-    title: str
-    number: int
-    difficulty: int
-    importance: int
-    minutes: int
-    points: float
-    optional: bool
-
-    def header(self):
-        """The line above an exercise's text."""
-        core = "optional" if self.optional else "core"
-        return (
-            f"*Exercise {self.number}, {core} · difficulty {dots(self.difficulty)} · "
-            f"importance {dots(self.importance)} · about {self.minutes} minutes · {self.points:g} points*"
-        )
+def header(exercise):
+    """The line above an exercise's text."""
+    core = "optional" if exercise.optional else "core"
+    return (
+        f"*Exercise {exercise.number}, {core} · difficulty {dots(exercise.difficulty)} · "
+        f"importance {dots(exercise.importance)} · about {exercise.minutes} minutes · {exercise.points:g} points*"
+    )
 
 
 def dots(n):
@@ -123,12 +111,12 @@ def exercises(source, cells=None):
     found = []
     for cell in cells:
         if name := cell.metadata.get("exercise"):
-            header = {key: cell.metadata.get(key) for key in ("difficulty", "importance", "minutes", "points")}
-            if missing := [key for key, value in header.items() if value is None]:
+            numbers = {key: cell.metadata.get(key) for key in ("difficulty", "importance", "minutes", "points")}
+            if missing := [key for key, value in numbers.items() if value is None]:
                 raise LabError(f"{source.name}: exercise {name} lacks {', '.join(missing)} in its header.")
             heading = next((line for line in cell.source.splitlines() if line.startswith("#")), "")
             optional = bool(cell.metadata.get("optional", False))
-            found.append(Exercise(name, heading.lstrip("# "), len(found) + 1, **header, optional=optional))
+            found.append(check.Exercise(name, heading.lstrip("# "), len(found) + 1, **numbers, optional=optional))
     for exercise in found:
         _require_complete(source, cells, exercise.name)
     if (core := sum(not exercise.optional for exercise in found)) > CORE_EXERCISES:
@@ -281,7 +269,7 @@ def build(source, version):
             continue
         if kind == "exercise":
             heading, _, rest = text.partition("\n")
-            text = f"{heading}\n\n{found[name].header()}\n{rest}"
+            text = f"{heading}\n\n{header(found[name])}\n{rest}"
         elif kind == "solution":
             text = {"nbgrader": text, "solutions": solved(text)}.get(version) or stub(text, name)
             metadata = {"nbgrader": grading(f"{name}-answer", solution=True)}
