@@ -74,6 +74,7 @@ class ClaimResult:
     control_mean: float | None
     id: int | None
     over: str
+    control_is: str | None
     no_control: str | None
 
     @property
@@ -86,7 +87,7 @@ class ClaimResult:
     def _line(self, measured):
         parts = [self.statement, f"Threshold: {self.threshold}", f"Measured: {measured}"]
         parts += [f"Replicates redraw only: {self.over}"] if self.over != "everything" else []
-        parts += [f"No control: {self.no_control}"] if self.no_control else []
+        parts += [f"Control: {self.control_is}"] if self.control_is else [f"No control: {self.no_control}"]
         return " ".join(part.rstrip(" .") + "." for part in [*parts, f"Source: {self.source}"])
 
     def __str__(self):
@@ -115,6 +116,7 @@ def claim(
     at_most=None,
     within=None,
     control=None,
+    control_is=None,
     no_control=None,
     source,
     scale="linear",
@@ -137,7 +139,8 @@ def claim(
             one-sided tests: both bounds lie inside.
         control: [m], m >= 5, the same measurement where the effect should be absent. The claim is EMPTY, and fails,
             where the control's mean meets the threshold.
-        no_control: why there is no control. Exactly one of the two is needed.
+        control_is: what the control is, in words: "the same probe on the untrained layer". Needed beside a control.
+        no_control: why there is no control. Exactly one of the two, control or no_control, is needed.
         source: what the claim mirrors, such as "Belkin et al. 2019, fig. 2".
         scale: where the mean is taken: "linear"; "log" for ratios and losses (> 0); "logit" for rates in (0, 1).
         trials: for the logit scale: the number of yes/no outcomes behind each rate, such as the size of the test set.
@@ -157,6 +160,10 @@ def claim(
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
     if (control is None) == (no_control is None) or (control is None and not _is_text(no_control)):
         raise ClaimError('Give the claim either control=... (where the effect should be absent) or no_control="why".')
+    _require(
+        _is_text(control_is) if control is not None else control_is is None,
+        'Say beside control=... in words what it is, as control_is="the same probe on the untrained layer".',
+    )
     values = _replicates(values, "values")
     if values.dtype == bool:
         _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
@@ -168,7 +175,8 @@ def claim(
     outcome, threshold = _judge(values, control, at_least, at_most, within, scale, trials)
 
     demonstration, ledger = _demonstration.get(), Ledger()
-    found = {"statement": statement, **outcome, "source": source, "over": over, "no_control": no_control}
+    found = {"statement": statement, **outcome, "source": source, "over": over}
+    found |= {"control_is": control_is, "no_control": no_control}
     row = found | {
         "session_id": ledger.session(),
         "scale": scale,
@@ -294,7 +302,14 @@ class Prediction:
         _show(f"<p>{html.escape(text)}</p>", text)
 
     def resolve(self, outcome) -> None:
-        """Say which option the measurement supports and how the prediction did. ClaimError if it is no option."""
+        """Say which option the measurement supports and how the prediction did.
+
+        `outcome` is that option as text, or a list of conditions on what was measured, one for each option in their
+        order, of which exactly one is true: `guess.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])`.
+        ClaimError for anything else.
+        """
+        if isinstance(outcome, list | tuple):
+            outcome = self._supported([bool(condition) for condition in outcome])
         _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
         self.outcome = outcome
         if self._button is not None:
@@ -307,6 +322,12 @@ class Prediction:
             text = f"You said with {self.confidence:.0%} confidence: {self.option}. The measurement says: {outcome}. "
             text += "You were right." if correct else "You were wrong: what did you expect, and why?"
         _show(f"<p>{html.escape(text)}</p>", text)
+
+    def _supported(self, conditions):
+        """The option whose condition is true."""
+        fit = len(conditions) == len(self.options) and sum(conditions) == 1
+        _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {conditions}.")
+        return self.options[conditions.index(True)]
 
     def _record(self, option, confidence):
         chance = 1 / len(self.options)

@@ -262,9 +262,7 @@ class Ledger:
             database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing, a power cut the last rows
             database.execute("BEGIN IMMEDIATE")
             if _identity(database) != (_schema().application_id, _schema().version):  # new, or of an older labkit
-                for statement in _statements():
-                    statement = re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", statement, flags=re.MULTILINE)
-                    database.execute(statement)
+                _complete(database)
             result = work(database)
             database.execute("COMMIT")
             return result
@@ -284,10 +282,13 @@ class Ledger:
             raise self._error(error) from error
         if database is None or _identity(database) == (0, 0):
             database = _empty()
-        present = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for table in _schema().columns.keys() - present:  # of an older labkit's ledger: empty, and only for this reader
-            statement = next(text for text in _statements() if f"CREATE TABLE {table} (" in text)
-            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        for table, missing in _missing(database).items():  # of an older labkit's ledger: empty, for this reader only
+            if missing == _schema().columns[table].keys():
+                statement = next(text for text in _statements() if f"CREATE TABLE {table} (" in text)
+                database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            elif missing:
+                nothing = ", ".join(f'NULL AS "{name}"' for name in missing)
+                database.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {nothing} FROM main.{table}")
         database.execute("PRAGMA query_only = ON")
         return database
 
@@ -358,6 +359,23 @@ def _code(error: Any) -> int:
 def _identity(database: sqlite3.Connection) -> tuple[int, int]:
     """Whose file it is and which version of the schema it holds; (0, 0) for an empty one."""
     return tuple(database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+
+
+def _missing(database: sqlite3.Connection) -> dict[str, set[str]]:
+    """The columns of each table that a ledger of an older labkit lacks; all of them where it lacks the table."""
+    found = {}
+    for table, columns in _schema().columns.items():
+        found[table] = columns.keys() - {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+    return found
+
+
+def _complete(database: sqlite3.Connection) -> None:
+    """Give a new file, or one of an older labkit, the tables and columns that it lacks."""
+    for statement in _statements():
+        database.execute(re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", statement, flags=re.MULTILINE))
+    for table, missing in _missing(database).items():
+        for name in missing:
+            database.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {_schema().columns[table][name]}')
 
 
 @cache

@@ -25,6 +25,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 NARROW = [3.1, 3.0, 3.2, 3.05, 3.15]  # mean 3.1
 WIDE = [1.0, 6.0, 0.5, 5.0, 3.0]  # the same mean, far wider
 COMMON = {"source": "a test", "no_control": "a test"}
+CONTROLLED = {"source": "a test", "control_is": "the same without it"}
 
 
 @pytest.fixture(autouse=True)
@@ -185,11 +186,11 @@ def test_equal_values_are_their_own_bounds(scale):
 
 def test_a_control_whose_mean_meets_the_threshold_makes_the_claim_empty():
     with pytest.raises(ClaimEmpty, match="empty") as raised:
-        claim("A statement.", NARROW, at_least=2.0, control=WIDE, source="a test")  # the control's bound is below 2
+        claim("A statement.", NARROW, at_least=2.0, **CONTROLLED, control=WIDE)  # the control's bound is below 2
     assert raised.value.result.verdict == "empty"
     assert raised.value.result.control_mean == pytest.approx(3.1)
     assert attempt(WIDE, at_least=2.0).verdict == "fails"  # so as a claim the control would not pass
-    found = claim("A statement.", NARROW, at_least=2.0, control=[1.0, 1.1, 0.9, 1.0, 1.2, 1.0], source="a test")
+    found = claim("A statement.", NARROW, at_least=2.0, **CONTROLLED, control=[1.0, 1.1, 0.9, 1.0, 1.2, 1.0])
     assert (found.verdict, found.control_mean) == ("holds", pytest.approx(6.2 / 6))
 
 
@@ -203,12 +204,21 @@ def test_a_control_whose_mean_meets_the_threshold_makes_the_claim_empty():
     ],
 )
 def test_control_is_averaged_on_the_scale_of_the_claim(values, control, threshold, control_mean):
-    found = attempt(values, control=control, no_control=None, **threshold)
+    found = attempt(values, control=control, control_is="the same without it", no_control=None, **threshold)
     assert (found.verdict, found.control_mean) == ("holds", pytest.approx(control_mean))
 
 
 def test_an_empty_yes_no_claim():
-    assert attempt([True] * 20, control=[True] * 4 + [False] * 2, no_control=None, at_least=0.6).verdict == "empty"
+    assert (
+        attempt(
+            [True] * 20,
+            control=[True] * 4 + [False] * 2,
+            control_is="the same without it",
+            no_control=None,
+            at_least=0.6,
+        ).verdict
+        == "empty"
+    )
 
 
 def test_failure_carries_result_and_says_what_was_measured():
@@ -284,9 +294,12 @@ YES = [True, False, True, True, True]
         (NARROW, {"no_control": None}, "either control"),
         (NARROW, {"no_control": "  "}, "either control"),
         (NARROW, {"control": NARROW}, "either control"),
-        (NARROW, {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
-        (NARROW, {"control": YES, "no_control": None}, "differ in kind"),
-        (NARROW, {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
+        (NARROW, CONTROLLED | {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
+        (NARROW, CONTROLLED | {"control": YES, "no_control": None}, "differ in kind"),
+        (NARROW, CONTROLLED | {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
+        (NARROW, {"control": [1.0] * 5, "no_control": None}, "in words what it is, as control_is="),
+        (NARROW, {"control": [1.0] * 5, "no_control": None, "control_is": "  "}, "in words what it is"),
+        (NARROW, {"control_is": "there is none"}, "in words what it is"),
     ],
 )
 def test_misuse_is_an_error_and_leaves_no_record(values, kwargs, message):
@@ -344,7 +357,7 @@ def test_a_false_yes_no_claim_passes_in_five_percent_at_most(n):
 
 
 def test_the_line_is_the_same_for_other_measurements(bundles):
-    say = {"at_least": 2, "source": "<A & B> 2019", "control": [1.0, 1.1, 1.2, 1.0, 1.1]}
+    say = {"at_least": 2, "source": "<A & B> 2019", "control": [1.0, 1.1, 1.2, 1.0, 1.1], "control_is": "p = 10 n"}
     (one,) = bundles(claim, "Error at p = n < error at p = 10 n.", NARROW, **say)
     (two,) = bundles(claim, "Error at p = n < error at p = 10 n.", [4e9, 5e9, 6e9, 5e9, 4e9, 5e9], **say)
     assert set(one) == {"text/html", "text/plain"}
@@ -355,7 +368,13 @@ def test_the_line_is_the_same_for_other_measurements(bundles):
     assert page.count("\n") == 0
     outside = re.sub(r'<span class="measured">.*?</span>', "", page)
     inside = re.search(r'<span class="measured">(.*?)</span>', page)[1]
-    for part in ("HOLDS", "Error at p = n &lt; error at p = 10 n.", "mean at least 2", "&lt;A &amp; B&gt; 2019"):
+    for part in (
+        "HOLDS",
+        "Error at p = n &lt; error at p = 10 n.",
+        "mean at least 2",
+        "Control: p = 10 n.",
+        "&lt;A &amp; B&gt; 2019",
+    ):
         assert part in outside
     assert inside == "3.10 (90 % interval 3.02 to 3.18, n = 5; control 1.08)"
     assert one["text/plain"].startswith("HOLDS: Error at p = n < error at p = 10 n. Threshold: mean at least 2.")
@@ -363,7 +382,10 @@ def test_the_line_is_the_same_for_other_measurements(bundles):
 
 def test_another_verdict_threshold_or_statement_shows_after_sanitizing(shell):
     lines = [attempt(NARROW, at_least=2), attempt(NARROW, at_least=9), attempt(NARROW, at_least=2.5)]
-    lines += [attempt(NARROW, at_least=2, control=NARROW, no_control=None), attempt(NARROW, at_least=2, over="batches")]
+    lines += [
+        attempt(NARROW, at_least=2, control=NARROW, control_is="the same without it", no_control=None),
+        attempt(NARROW, at_least=2, over="batches"),
+    ]
     lines += [attempt(NARROW, at_least=2, scale="log"), attempt(NARROW, at_most=4), attempt(NARROW, within=(2, 4))]
     pages = {sanitized(line._repr_html_()) for line in lines}
     assert len(pages) == len({sanitized(str(line)) for line in lines}) == len(lines)
@@ -416,12 +438,13 @@ def test_every_verdict_is_recorded_before_it_is_raised():
     found = [
         attempt(NARROW, at_least=2, scale="log", over="initialisation"),
         attempt(WIDE, within=(2.9, 3.3)),
-        attempt(YES, at_most=0.9, control=[True] * 3 + [False] * 3, no_control=None),
+        attempt(YES, at_most=0.9, control=[True] * 3 + [False] * 3, control_is="the same without it", no_control=None),
     ]
     records = rows("claim")
     assert [record["verdict"] for record in records] == [result.verdict for result in found]
     assert [record["verdict"] for record in records] == ["holds", "fails", "empty"]
     assert [record["no_control"] for record in records] == ["a test", "a test", None]
+    assert [record["control_is"] for record in records] == [None, None, "the same without it"]
     for record, result in zip(records, found, strict=True):
         assert record["id"] == result.id
         assert (record["statement"], record["source"], record["n"]) == ("A statement.", "a test", 5)
@@ -456,7 +479,7 @@ def test_the_runs_behind_a_claim_are_recorded():
 def test_claims_can_be_recorded_without_raising(monkeypatch, capsys):
     monkeypatch.setenv("LABKIT_CLAIMS", "record")
     assert claim("A statement.", WIDE, at_least=2.9, **COMMON).verdict == "fails"
-    assert claim("A statement.", NARROW, at_least=2, control=NARROW, source="a test").verdict == "empty"
+    assert claim("A statement.", NARROW, at_least=2, **CONTROLLED, control=NARROW).verdict == "empty"
     with expect_claim_failure():
         claim("A statement.", NARROW, at_least=2, **COMMON)
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["FAILS", "EMPTY", "HOLDS"]
@@ -631,6 +654,20 @@ def test_answers_that_make_no_sense(option, confidence, message):
         prediction.answer(option, confidence)
     assert prediction.option is None
     assert rows("prediction") == []
+
+
+@pytest.mark.parametrize("change", [-0.1, 0.0, 0.1])
+def test_an_outcome_follows_from_a_condition_for_each_option(change):
+    prediction = Prediction(QUESTION, OPTIONS)
+    prediction.resolve(np.array([change > 0.02, change < -0.02, abs(change) <= 0.02]).tolist())
+    assert prediction.outcome == {0.1: "It rises & stays", -0.1: "It falls", 0.0: "Neither"}[change]
+    prediction.resolve([np.bool_(change > 0.02), np.bool_(change < -0.02), np.bool_(abs(change) <= 0.02)])
+
+
+@pytest.mark.parametrize("conditions", [[], [True], [True, True, False], [False] * 3, [True, False, False, False]])
+def test_conditions_that_choose_no_option_or_several(conditions):
+    with pytest.raises(ClaimError, match="exactly one must be true"):
+        Prediction(QUESTION, OPTIONS).resolve(conditions)
 
 
 def test_outcomes_that_make_no_sense():

@@ -319,7 +319,7 @@ COMPLETE = {  # of each table one row that the schema takes
     "evaluation": {"run_id": 1, "metric": "m"},
     "monitoring_event": {"environment_id": 1, "kind": "k", "alarm": 0},
     "claim": {"session_id": 1, "statement": "s", "source": "s", "at_least": 0.5, "n": 5, "values": [1],
-              "verdict": "holds"},
+              "verdict": "holds", "control": [0], "control_is": "the same without it"},
     "claim_run": {"claim_id": 1, "run_id": 1},
     "prediction": {"session_id": 1, "question": "q", "answer": "a"},
     "attempt": {"session_id": 1, "lab": "l", "exercise": "e", "checks": 2, "passed": 1, "points": 1,
@@ -387,15 +387,19 @@ def test_a_ledger_of_an_older_labkit_is_read_as_it_is_and_gets_new_tables_with_t
     old = Ledger(tmp_path / "old.sqlite")
     with closing(sqlite3.connect(old.path)) as database, database:
         database.execute("DROP TABLE attempt")
+        database.execute("ALTER TABLE claim DROP COLUMN control_is")
         database.execute("PRAGMA user_version = 1")
     before = snapshot(tmp_path)
     assert rows(old, "attempt") == []
+    assert [claim["control_is"] for claim in rows(old, "claim")] == [None]
     assert old.integrity() == "ok"
     assert len(rows(old, "prediction")) == 1
     assert snapshot(tmp_path) == before
 
     assert old.record("attempt", COMPLETE["attempt"]) == [1]
     assert len(rows(old, "attempt")) == len(rows(old, "prediction")) == 1
+    old.record("claim", COMPLETE["claim"])
+    assert rows(old, "claim")[1]["control_is"] == COMPLETE["claim"]["control_is"]
     assert module._identity(sqlite3.connect(old.path)) == module._identity(sqlite3.connect(full.path))
 
 
@@ -506,8 +510,8 @@ OTHERS = {
     "their WAL": (lambda path: database(path, "PRAGMA journal_mode = wal", "CREATE TABLE t (x)"), "another program's"),
     "their unfinished WAL": (lambda path: dirty(path, "wal"), "another program's database"),
     "newer": (
-        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 3")),
-        r"newer labkit \(schema 3, here 2\)",
+        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 4")),
+        r"newer labkit \(schema 4, here 3\)",
     ),
 }
 
