@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from html import escape
 
@@ -80,15 +81,66 @@ def show(fig, *, alt, caption, data=None):
     if data is not None and (any(data.index.names) or not pd.api.types.is_integer_dtype(data.index)):
         data = data.reset_index()  # an index with a name or with texts says something
     tables = _tables(numbers(fig) if data is None else [("", data)])
-    png, width = base64.b64encode(_png(fig)).decode(), round(fig.get_figwidth() * CSS_PIXELS)
+    picture = _img(alt, _png(fig), fig)
     plt.close(fig)  # or the notebook would show it a second time
     display(
         HTML(f"""<figure style="margin:0">
-<img alt="{escape(alt)}" width="{width}" style="max-width:100%;height:auto" src="data:image/png;base64,{png}">
+{picture}
 <figcaption>{escape(caption)}</figcaption>
 <details><summary>Numbers in this figure</summary>
 {tables}
 </details>
+</figure>""")
+    )
+
+
+# What the slider does. It finds its parts from its own place, so that several on one page do not disturb each other.
+_MOVE = """
+const figure = this.closest('figure'), frame = JSON.parse(figure.dataset.frames)[this.value];
+figure.querySelector('img').src = frame.src;
+figure.querySelector('img').alt = frame.alt;
+figure.querySelector('output').textContent = frame.label;
+this.setAttribute('aria-valuetext', frame.label);
+""".replace("\n", " ").strip()
+
+
+def slider(frames, *, alt, caption, name="Shown"):
+    """Shows one of several figures at a time, chosen by a slider, as one HTML output; closes the figures.
+
+    frames   dict from a label (a text or a number, such as a width or a step) to a Figure; all of one size
+    alt      dict from each label to what its figure shows; or one text for all, to which the label is added
+    caption  plain text below the figures
+    name     what the labels are, such as "Width": stands beside the slider
+
+    It needs no kernel: it works by mouse and keyboard in JupyterLab, in Colab and on a page. Where scripts are
+    stripped, as on GitHub, the first figure stands alone. As in `show`, texts hold no measured digits.
+
+    Raises TypeError where a frame is no Figure; ValueError for fewer than two frames, figures of different sizes, a
+    text that is empty or holds a decimal number, or labels without an alt text.
+    """
+    if len(frames) < 2:
+        raise ValueError("slider() needs at least two frames: show one figure by show().")
+    if not all(isinstance(fig, mpl.figure.Figure) for fig in frames.values()):
+        raise TypeError("slider() needs a dict from labels to matplotlib Figures.")
+    if len({tuple(fig.get_size_inches()) for fig in frames.values()}) > 1:
+        raise ValueError("slider() needs figures of one size, or the page would jump: give all the same figsize.")
+    if isinstance(alt, dict) and alt.keys() != frames.keys():
+        raise ValueError("slider() needs an alt text for each label, and for no other.")
+    caption, name, shown = _sentence(caption, "caption"), _sentence(name, "name"), []
+    for label, fig in frames.items():
+        text = alt[label] if isinstance(alt, dict) else alt
+        shown.append({"label": str(label), "alt": f"{_sentence(text, 'alt')} {name}: {label}.", "src": _smallest(fig)})
+        plt.close(fig)
+    first = _img(shown[0]["alt"], shown[0]["src"], fig)
+    # data-lm-suppress-shortcuts: in JupyterLab the arrow keys move the slider, not the selected cell
+    display(
+        HTML(f"""<figure style="margin:0" data-frames="{escape(json.dumps(shown))}">
+{first}
+<label>{escape(name)}: <input type="range" min="0" max="{len(shown) - 1}" step="1" value="0"
+ aria-valuetext="{escape(shown[0]["label"])}" data-lm-suppress-shortcuts="true"
+ style="width:min(22rem,60%);vertical-align:middle" oninput="{_MOVE}">
+<output>{escape(shown[0]["label"])}</output></label>
+<figcaption>{escape(caption)}</figcaption>
 </figure>""")
     )
 
@@ -208,15 +260,29 @@ def _sentence(text, name):
     return text
 
 
+def _img(alt, src, fig):
+    """A picture in HTML, as wide as the figure."""
+    width = round(fig.get_figwidth() * CSS_PIXELS)
+    return f'<img alt="{escape(alt)}" width="{width}" style="max-width:100%;height:auto" src="{src}">'
+
+
 def _png(fig):
-    """The figure as a PNG of 256 colours: smaller, and the eye sees no difference."""
+    """The figure as a PNG of 256 colours, which is smaller, and the eye sees no difference: the address of an image."""
     for axes in fig.axes:
         if axes.images:
             axes.grid(False)  # the grid would cross the image
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png")
     Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue()
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
+
+
+def _smallest(fig):
+    """The figure as PNG or, where that is smaller, as SVG: the address of an image."""
+    png, svg = _png(fig), io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "labkit"}):  # the same figure gives the same file
+        fig.savefig(svg, format="svg", metadata={"Date": None})
+    return min(png, f"data:image/svg+xml;base64,{base64.b64encode(svg.getvalue()).decode()}", key=len)
 
 
 def _series(axes, y_name):

@@ -5,14 +5,13 @@ import json
 import math
 import pickle
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from nbval.plugin import get_sanitize_patterns
+from sanitize import sanitized
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from traitlets.config import Config
@@ -65,15 +64,6 @@ def attempt(values, **kwargs):
         return claim("A statement.", values, **(COMMON | kwargs))
     except ClaimFailed as failure:
         return failure.result
-
-
-def sanitized(text):
-    """What nbval compares, by nbval's own parser and its own way to apply what it parsed."""
-    patterns = dict(get_sanitize_patterns((Path(__file__).parent / "sanitize.cfg").read_text()))
-    assert len(patterns) == 5
-    for regex, replacement in patterns.items():
-        text = re.sub(regex, replacement, text)
-    return text
 
 
 # The bounds, computed without scipy.special or scipy.stats -----------------------------------------------------------

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "source"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+DRAWING = "drawing"  # the tag of a cell that only draws
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 COLAB_CELL = """\
@@ -96,6 +97,17 @@ def colab_cells(path, url=None):
     ]
 
 
+def fold(cell):
+    """Fold a cell that only draws, where its source has the tag `drawing`: the reader sees the figure and can unfold.
+
+    JupyterLab reads `source_hidden`, the book the tag `hide-input`, Colab `cellView` and a first line with a title.
+    """
+    if DRAWING in cell.metadata.get("tags", []):
+        cell.metadata = {"tags": [*cell.metadata["tags"], "hide-input"], "jupyter": {"source_hidden": True}}
+        cell.metadata["cellView"] = "form"
+        cell.source = f"# @title Code of this drawing\n{cell.source}"
+
+
 def build(source, url=None):
     """The notebook that a source file describes: no outputs, fixed cell ids, only the metadata that is needed."""
     notebook = jupytext.read(source)
@@ -103,6 +115,7 @@ def build(source, url=None):
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        fold(cell)
     notebook.metadata = {"kernelspec": KERNELSPEC, "labkit": provenance(source)}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

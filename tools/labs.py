@@ -287,6 +287,7 @@ def build(source, version):
         built.append(new(text.replace("{exercises}", table_of(found.values()))))
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         built[-1].metadata = tags | (metadata if version in ("graded", "nbgrader") else {})
+        curriculum.fold(built[-1])
     if version in ("student", "solutions"):
         built = curriculum.colab_cells(f"labs/{source.stem}") + built
     for number, cell in enumerate(built):
