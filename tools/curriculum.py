@@ -8,11 +8,14 @@ The build goes one way. `notebooks/source/NN_topic.py` (py:percent text) is the 
 """
 
 import argparse
+import copy
 import hashlib
+import itertools
 import json
 import math
 import os
 import queue
+import re
 import sys
 import tempfile
 import time
@@ -22,6 +25,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -37,6 +41,10 @@ import sys
 if "google.colab" in sys.modules:
     %pip install --quiet --no-deps "git+{url}@v{version}"
 """
+
+
+class RunsOnlyOnce(RuntimeError):
+    """A notebook whose cells cannot run a second time in the same kernel: the message says why."""
 
 
 def project():
@@ -65,12 +73,6 @@ def sha256(*paths):
     for path in paths:
         digest.update(path.read_text(encoding="utf-8").encode())
     return digest.hexdigest()
-
-
-def code_sha256(source):
-    """The hash of a source's code cells: what a measurement depends on, whatever the text around it says."""
-    code = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
-    return hashlib.sha256("\n\n".join(code).encode()).hexdigest()
 
 
 def provenance(source):
@@ -159,6 +161,43 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None):
     return notebook
 
 
+def execute_twice(notebook, name, outputs=None):
+    """Run a built notebook in place, then its cells a second time in the same kernel, as readers do.
+
+    What the second run found is noted in the notebook's metadata; its outputs are not kept.
+
+    Raises:
+        CellExecutionError: see `execute`.
+        RunsOnlyOnce: the cells fail when they run again, or another verdict comes out: a name is bound to two things.
+    """
+    first, again = notebook.cells, copy.deepcopy(notebook.cells)
+    for cell in again:
+        cell.id = f"again-{cell.id}"
+    notebook.cells = first + again
+    try:
+        execute(notebook, name, outputs)
+    except CellExecutionError as error:
+        if all(cell.execution_count for cell in first if cell.cell_type == "code"):
+            sentence = f"{name} fails when its cells run a second time: {error.ename}: {error.evalue}"
+            raise RunsOnlyOnce(sentence) from error
+        raise
+    finally:
+        notebook.cells = first
+    before, after = verdicts(first), verdicts(again)
+    if before != after:
+        other = next(pair for pair in itertools.zip_longest(before, after, fillvalue="nothing") if len(set(pair)) > 1)
+        raise RunsOnlyOnce(f"{name} says something else when its cells run a second time: {' | '.join(other)}")
+    notebook.metadata["labkit"]["second_run"] = f"{len(after)} verdicts, as in the first run"
+    return notebook
+
+
+def verdicts(cells):
+    """The lines of all claims in the outputs of cells, without what was measured."""
+    pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+    lines = [line for page in pages for line in re.findall(r'<div class="claim".*?</div>', page)]
+    return [re.sub(r'<span class="measured">.*?</span>', "…", line) for line in lines]
+
+
 def _look_often(channel):
     """Let the client look for a cell's answer every second.
 
@@ -217,7 +256,7 @@ def build_command(numbers):
     for source in sources(numbers):
         print(f"{source.stem}: building and executing ...", flush=True)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-            notebook = execute(build(source), source.stem, outputs)
+            notebook = execute_twice(build(source), source.stem, outputs)
         save(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
 
 
@@ -240,7 +279,10 @@ def main():
     arguments = parser.parse_args()
     if arguments.command == "check":
         return check_command()
-    return build_command(arguments.numbers)
+    try:
+        return build_command(arguments.numbers)
+    except RunsOnlyOnce as error:
+        return f"{error}. Bind no name to two things."
 
 
 if __name__ == "__main__":

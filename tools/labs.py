@@ -90,6 +90,11 @@ def sources(numbers=()):
     return [path for path in found if not numbers or path.stem[3:5] in numbers]
 
 
+def executable(source):
+    """The notebook that is executed of a source, a lab's (the one with the solutions) or a notebook's."""
+    return build(source, "solutions") if source.parent == SOURCES else curriculum.build(source)
+
+
 def read(source):
     """The cells of a source. jupytext keeps what `# %%` says as the cell's metadata."""
     return jupytext.read(source).cells
@@ -343,7 +348,7 @@ def build_command(numbers):
         for path, text in built_files(source).items():
             path.write_text(text, encoding="utf-8")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-            notebook = curriculum.execute(build(source, "solutions"), source.stem, outputs)
+            notebook = curriculum.execute_twice(build(source, "solutions"), source.stem, outputs)
         curriculum.save(notebook, LABS / "solutions" / f"{source.stem}.ipynb")
 
 

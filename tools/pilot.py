@@ -1,6 +1,6 @@
 """The pilot: each claim on replicates that no notebook uses. How far is the threshold, how often would it miss?
 
-    python tools/pilot.py                      all notebooks, 20 replicates
+    python tools/pilot.py                      all notebooks and labs, 20 replicates
     python tools/pilot.py --replicates 40 00   one of them
 
 Thresholds are chosen by the pilot. `tools/claims.py` measures them, once chosen, on replicates that nobody has looked
@@ -13,6 +13,7 @@ outputs/pilot/: look at the figures there, before you see those of the replicate
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 import curriculum
 import joblib
+import jupytext
 import nbformat
 import numpy as np
 import pandas as pd
@@ -30,10 +32,29 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from scipy import stats
 from tqdm import tqdm
 
+import labs
 from labkit import sweep
 from labkit.ledger import Ledger, outputs_dir
 
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
+
+
+SEVERE = 0.4  # of the effect: what a claim must demand
+
+
+def sources(numbers=()):
+    """The sources of notebooks, then of labs; of those numbers, such as "00" and "lab01", where any are given."""
+    of_labs = [number for number in numbers if number.startswith("lab")]
+    of_notebooks = [number for number in numbers if not number.startswith("lab")]
+    notebooks = curriculum.sources(of_notebooks) if of_notebooks or not numbers else []
+    return notebooks + (labs.sources([name[3:] for name in of_labs]) if of_labs or not numbers else [])
+
+
+def code_sha256(source):
+    """The hash of the code cells that run: what a measurement depends on, whatever the text around it says."""
+    cells = [cell for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    code = [cell.source for cell in cells if not labs.NOT_SHOWN & cell.metadata.keys()]
+    return hashlib.sha256("\n\n".join(code).encode()).hexdigest()
 
 
 def parameter_value(notebook, name):
@@ -99,6 +120,15 @@ def empty_rate(control, n, low, high, yes_no):
     return float(stats.norm.cdf(above) - stats.norm.cdf(-below))
 
 
+def severity(mean, control, low, high):
+    """How much of the effect a threshold demands: (threshold - control) / (mean - control), on the claim's scale.
+
+    1 would be all that was measured, 0 nothing: the control meets the threshold.
+    """
+    limit = low if control < low else high
+    return 0.0 if low <= control <= high else float((limit - control) / (mean - control))
+
+
 def side_and_threshold(claim):
     """In words, such as ("at least", "0.9")."""
     if pd.notna(claim["at_least"]):
@@ -112,7 +142,11 @@ def summarise(claim, n):
     values, (low, high), yes_no = on_scale(claim, "values"), limits(claim), claim["scale"] == "yes/no"
     misses = [failure_rate(distance, n) for distance in distances(values, low, high)]
     fails = yes_no_failure_rate(values.mean(), n, low, high) if yes_no else min(1.0, sum(misses))
-    empty = empty_rate(on_scale(claim, "control"), n, low, high, yes_no) if pd.notna(claim["control"]) else 0.0
+    empty, demands = 0.0, np.nan
+    if pd.notna(claim["control"]):
+        control = on_scale(claim, "control")
+        empty = empty_rate(control, n, low, high, yes_no)
+        demands = severity(values.mean(), control.mean(), low, high)
     side, threshold = side_and_threshold(claim)
     measured = json.loads(claim["values"])
     return {
@@ -125,6 +159,8 @@ def summarise(claim, n):
         "sd": np.std(measured, ddof=1),
         "distance_in_sd": distances(values, low, high).min(),
         "control_mean": claim["control_mean"],
+        "control_is": claim["control_is"],
+        "severity": demands,
         "n_in_notebook": n,
         "predicted_failure_rate": 1 - (1 - fails) * (1 - empty),
     }
@@ -156,7 +192,7 @@ class Target(NamedTuple):
         table = self.read()
         rows = table[table.notebook == source.stem]
         return len(rows) > 0 and all(
-            (rows.code_sha256 == curriculum.code_sha256(source))
+            (rows.code_sha256 == code_sha256(source))
             & (rows.labkit_sha256 == curriculum.provenance(source)["labkit_sha256"])
             & (rows.replicates == (replicates or rows.replicates))
         )
@@ -167,8 +203,8 @@ PILOT = Target("pilot", 1000, curriculum.ROOT / "data" / "results" / "claims_pil
 
 def measure(target, source, replicates):
     """Run a notebook on the target's replicates. Returns a row a claim, and what went wrong or None."""
-    notebook, provenance = curriculum.build(source), curriculum.provenance(source)
-    n, code = parameter_value(notebook, "REPLICATES"), curriculum.code_sha256(source)
+    notebook, provenance = labs.executable(source), curriculum.provenance(source)
+    n, code = parameter_value(notebook, "REPLICATES"), code_sha256(source)
     with_parameters(notebook, BASE_SEED=target.base_seed, REPLICATES=replicates)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
         try:
@@ -188,7 +224,7 @@ def measure(target, source, replicates):
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, "
         f"{device.threads} thread(s), torch {device.torch}",
-        "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem[:2]}",
+        "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem.split('_')[0]}",
     }
     rows = [
         {"notebook": source.stem, **summarise(claim, n), **made, "source": claim["source"]}
@@ -216,15 +252,17 @@ def arguments(description):
     """What both tools take: how many replicates, which notebooks."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=20)
-    parser.add_argument("numbers", nargs="*", help="first digits of the notebooks, such as 00")
+    parser.add_argument("numbers", nargs="*", help="of notebooks and labs, such as 00 and lab01")
     return parser.parse_args()
 
 
 def main():
     chosen = arguments(__doc__)
-    problems = renew(PILOT, curriculum.sources(chosen.numbers), chosen.replicates)
-    columns = ["statement", "threshold", "mean", "sd", "distance_in_sd", "predicted_failure_rate"]
-    print(PILOT.read().reindex(columns=columns).to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    problems = renew(PILOT, sources(chosen.numbers), chosen.replicates)
+    columns = ["statement", "threshold", "mean", "sd", "distance_in_sd", "severity", "predicted_failure_rate"]
+    table = PILOT.read().reindex(columns=columns)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    print(f"Median severity: {table.severity.median():.2f}.")
     return "\n".join(problems) or None
 
 
