@@ -245,7 +245,8 @@ def defined(text):
 def student_of(path, folder, labs):
     """The name of the first folder that is not named for a lab; else what the file's name says besides the lab's."""
     names = "|".join([*map(re.escape, sorted(labs, key=len, reverse=True)), r"lab\d\d"])
-    lab = re.compile(rf"(?:{names})(?:\s*\(\d+\))?", re.IGNORECASE)  # "(1)" is a browser's, for a second file
+    copy = r"(?:\s*(?:\(\d+\)|-?\s?copy\s?\d*))?"  # what browsers, JupyterLab and systems append
+    lab = re.compile(rf"(?:{names}){copy}", re.IGNORECASE)
     *folders, name = path.relative_to(folder).parts
     student = next((each for each in folders if not lab.fullmatch(each)), None)
     if student is None:
