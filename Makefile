@@ -53,11 +53,11 @@ grade: setup ## For a course: grade SUBMISSIONS=folder into a gradebook and a pa
 	@$(RUN) tools/grade.py "$(SUBMISSIONS)"
 
 long: setup ## Long runs, into data/results/: claims on fresh replicates, experiments too long for a notebook
-	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
-	@$(RUN) tools/long.py $(NOTEBOOK)
+	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK) $(LAB:%=lab%)
+	@$(if $(LAB),,$(RUN) tools/long.py $(NOTEBOOK))
 
 claims: setup ## Measure all claims once more, on REPLICATES=20 that nobody has looked at, and write their table
-	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK)
+	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK) $(LAB:%=lab%)
 	@$(RUN) tools/derive.py
 
 kill-rate: instructor ## How many mutants of the labs' solutions their checks refuse
@@ -77,7 +77,8 @@ check: setup ## Lint, format, spelling, notebooks in step with sources and withi
 	@$(RUN) tools/curriculum.py check
 	@$(RUN) tools/labs.py check
 	@$(RUN) tools/long.py --check
-	@$(RUN) -m pytest --quiet tests/test_notebooks.py tests/test_labs.py
+	@$(RUN) tools/cells.py
+	@$(RUN) -m pytest --quiet tests/test_notebooks.py tests/test_labs.py tests/test_cells.py
 
 lock: setup ## Renew requirements.txt from pyproject.toml
 	@$(RUN) tools/setup.py --keep --also uv
