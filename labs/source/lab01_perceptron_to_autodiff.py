@@ -336,6 +336,7 @@ lab.check("threshold_unit")
 # %% tags=["experiment"]
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float)
 
+# %% tags=["experiment", "drawing"]
 if lab.solved("threshold_unit"):
     fig, panels = plt.subplots(1, 2, figsize=(7.5, 2.9), sharey=True)
     for ax, name in zip(panels, ("AND", "OR"), strict=True):
@@ -756,6 +757,8 @@ def points_with_margin(margin, n, rng):
 
 
 inputs, labels, *_ = points_with_margin(0.08, 60, np.random.default_rng(BASE_SEED + 1))
+
+# %% tags=["experiment", "drawing"]
 if lab.solved("perceptron"):
     needed = len(perceptron(inputs, labels)[2])
     fig, ax = plt.subplots(figsize=(6, 3.8))
@@ -982,12 +985,18 @@ def mistakes_and_bound(margin, seed):
 
 
 if lab.solved("perceptron", "mistake_bound"):
-    fig, ax = plt.subplots(figsize=(5.5, 3.8))
+    made_and_allowed = {}
     for margin in MARGINS:
         pairs = [mistakes_and_bound(margin, seed) for seed in range(BASE_SEED, BASE_SEED + REPLICATES)]
-        needed, allowed = np.array(pairs).T
-        assert (needed <= allowed).all()
-        ax.plot(allowed, needed, linestyle="", markevery=1, label=f"margin at least {margin}")
+        made, allowed = np.array(pairs).T
+        assert (made <= allowed).all()
+        made_and_allowed[margin] = made, allowed
+
+# %% tags=["experiment", "drawing"]
+if lab.solved("perceptron", "mistake_bound"):
+    fig, ax = plt.subplots(figsize=(5.5, 3.8))
+    for margin, (made, allowed) in made_and_allowed.items():
+        ax.plot(allowed, made, linestyle="", markevery=1, label=f"margin at least {margin}")
     limits = [1, 1_000_000]
     ax.plot(limits, limits, color="0.4", linestyle=":", marker="", label="the bound")
     ax.set(xlabel="mistakes allowed by the bound", ylabel="mistakes made", xlim=limits, ylim=limits)
@@ -1170,6 +1179,9 @@ if lab.solved("perceptron", "hebb"):
     assert (of_hebb[:, 0] == 1).all(), "orthogonal patterns"
     assert (of_perceptron == 1).all(), "the patterns stay separable, so the perceptron finds a line"
     np.testing.assert_allclose(of_hebb[:, -1], majority)
+
+# %% tags=["experiment", "drawing"]
+if lab.solved("perceptron", "hebb"):
     fig, ax = plt.subplots(figsize=(5.5, 3.4))
     figures.lines_with_spread(ax, BACKGROUNDS, of_perceptron, "perceptron", markevery=1)
     figures.lines_with_spread(ax, BACKGROUNDS, of_hebb, "Hebb", markevery=1)
@@ -1202,6 +1214,9 @@ LABELS = {"AND": np.array([-1, -1, -1, 1]), "OR": np.array([-1, 1, 1, 1]), "XOR"
 if lab.solved("perceptron"):
     histories = {name: perceptron(CORNERS, labels, epochs=1000)[2] for name, labels in LABELS.items()}
     assert min(histories["XOR"]) > 0, "an epoch without a mistake"
+
+# %% tags=["experiment", "drawing"]
+if lab.solved("perceptron"):
     fig, ax = plt.subplots(figsize=(5.5, 3.2))
     for name, history in histories.items():
         ax.plot(range(1, len(history[:15]) + 1), history[:15], markevery=1, label=name)
@@ -1212,9 +1227,13 @@ if lab.solved("perceptron"):
         alt="Mistakes in each epoch for AND, OR and XOR. AND and OR come down to zero. XOR stays at four in every epoch.",
         caption="The first fifteen of a thousand epochs. The other epochs of XOR are like these.",
     )
+
+# %% tags=["experiment"]
+if lab.solved("perceptron"):
     weights, bias, _ = perceptron(CORNERS, LABELS["XOR"], epochs=1)
     print("after one epoch through XOR: weights", weights.tolist(), "and bias", float(bias))
-    guess_xor.resolve(guess_xor.options[{0: 0, 1: 1, 2: 2, 4: 3}[histories["XOR"][-1]]])
+    wrong = histories["XOR"][-1]
+    guess_xor.resolve([wrong == 0, wrong == 1, wrong == 2, wrong == 4])
 
 # %% [markdown]
 # Four mistakes, four corrections, and they cancel: after each epoch the perceptron is back where it began. So it will
@@ -1417,7 +1436,7 @@ lab.check("xor_network")
 # The picture shows XOR twice: as your hidden layer is given it, and as it hands it on. Dashed lines are hidden units,
 # the dotted line is the output unit.
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "drawing"]
 if lab.solved("xor_network"):
     W, t, v, s = map(np.asarray, xor_network(2))
     hidden = (CORNERS @ W.T >= t).astype(float)
@@ -2585,6 +2604,9 @@ SEEDS = range(BASE_SEED, BASE_SEED + REPLICATES)
 if lab.solved("perceptron", "Value", "backward"):
     found, networks = zip(*map(compare_learners, SEEDS), strict=True)
     accuracies = {name: np.array([one[name] for one in found]) for name in found[0]}
+
+# %% tags=["experiment", "drawing"]
+if lab.solved("perceptron", "Value", "backward"):
     fig, ax = plt.subplots(figsize=(6, 3.4))
     figures.dots_with_spread(ax, accuracies)
     ax.axhline(0.5, color="0.4", linestyle=":", label="chance")
@@ -2606,6 +2628,7 @@ if lab.solved("perceptron", "Value", "backward"):
         scale="logit",
         trials=TEST_SIZE,
         control=accuracies["network\nwithout the bend"],
+        control_is="the same network, trained alike, without tanh in its hidden layer",
         source="Rumelhart, Hinton & Williams 1986 (hidden units learn what a line cannot do)",
     )
 
@@ -2613,7 +2636,7 @@ if lab.solved("perceptron", "Value", "backward"):
 # The control has as many parameters and the same training. So it is the bend that counts, not the number of weights.
 # And what does the border look like that the network found?
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "drawing"]
 if lab.solved("perceptron", "Value", "backward"):
     across, up = np.meshgrid(np.linspace(-1.8, 2.8, 56), np.linspace(-1.4, 1.9, 40))
     grid = np.stack([across.ravel(), up.ravel()], axis=1).tolist()
@@ -2849,6 +2872,9 @@ def losses_with(momentum, seed):
 
 if lab.solved("Value", "backward", "sgd_step"):
     without, with_momentum = (np.array([losses_with(momentum, seed) for seed in SEEDS]) for momentum in (0.0, 0.9))
+
+# %% tags=["experiment", "drawing"]
+if lab.solved("Value", "backward", "sgd_step"):
     fig, ax = plt.subplots(figsize=(6, 3.4))
     for losses, name in ((without, "without momentum"), (with_momentum, "momentum 0.9")):
         smooth = losses.reshape(REPLICATES, -1, 10).mean(2)
