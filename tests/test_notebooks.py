@@ -129,7 +129,7 @@ def test_size_and_metadata(source):
 @pages
 def test_limits_of_a_notebook(source):
     notebook = committed(source)
-    cells = code_cells(notebook)
+    cells = [cell for cell in code_cells(notebook) if "google.colab" not in cell.source]
     assert len(prose(notebook).split()) <= 4500
     assert len(cells) <= 45
     assert max(len(cell.source.splitlines()) for cell in cells) <= 35
