@@ -655,7 +655,7 @@ claim(
     runs=skewed["runs"],
 )
 fall = np.median([stretch(curve[:, task]) for curve in skewed["loss"] for task in range(4)])
-guess_skills.resolve([fall >= 2.5, fall < 2.5])
+guess_skills.resolve([fall >= 3, fall < 3])
 
 # %% [markdown]
 # So a smooth curve is no proof of smooth learning. It may be a *sum of jumps at different times*, and what spreads
