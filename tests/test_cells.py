@@ -69,9 +69,10 @@ def test_a_folded_cell_may_draw_and_define():
 
 
 def test_a_cell_in_sight_needs_nothing_of_a_folded_one():
-    drawing = "import seaborn as sns\nfig, ax = plt.subplots()\nmeans = values.mean()"
+    drawing = "import seaborn as sns\ndef draw(n):\n    pass\nfig, ax = plt.subplots()\nmeans = values.mean()"
     for code, needed in (("print(means)", ["means"]), ("sns.set()", ["sns"]), ("means = 3\nprint(means)", []),
-                         ("fig, ax = plt.subplots()\nax.plot()", []), ("print(values)", [])):  # fmt: skip
+                         ("fig, ax = plt.subplots()\nax.plot()", []), ("print(values)", []), ("draw(3)", []),
+                         ("def mean(means):\n    return means", [])):  # fmt: skip
         found = list(cells.names_from_folded_cells(*of("values = 3", drawing, code, folded=[1])))
         assert [sentence.split()[5].rstrip(",") for sentence in found] == needed
     assert list(cells.names_from_folded_cells(*of(drawing, "sns.set(means)", folded=[0, 1]))) == []

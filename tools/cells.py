@@ -6,7 +6,7 @@ The exit status is 1 where something is wrong:
 
 - a prediction is resolved by an option that stands in the code, instead of by the measurement;
 - a folded cell (tag `drawing`) does more than draw: it trains, evaluates, claims, predicts or records, or binds a name
-  that a cell in sight needs;
+  other than a function's that a cell in sight needs;
 - a notebook in SECOND_EDITION exceeds the limits of cells.
 """
 
@@ -65,14 +65,23 @@ def working_functions(trees):
     return working
 
 
-def names(node, context):
-    """The names that a piece of code reads (context ast.Load) or binds (ast.Store, and functions, imports)."""
-    found = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, context)}
-    if context is ast.Store:
-        kinds = (ast.FunctionDef, ast.ClassDef)
-        found |= {inner.name for inner in ast.walk(node) if isinstance(inner, kinds)}
-        aliases = [a for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom) for a in inner.names]
-        found |= {(alias.asname or alias.name).split(".")[0] for alias in aliases}
+def read(node):
+    """The names that a piece of code reads."""
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load)}
+
+
+def bound(node, functions=True):
+    """The names that a piece of code binds; `functions`: also those of functions and classes, and their arguments."""
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            found.add(inner.id)
+        elif isinstance(inner, ast.alias):
+            found.add((inner.asname or inner.name).split(".")[0])
+        elif functions and isinstance(inner, ast.arg):
+            found.add(inner.arg)
+        elif functions and defines(inner):
+            found.add(inner.name)
     return found
 
 
@@ -91,13 +100,12 @@ def defines(node):
 def names_from_folded_cells(cells, trees):
     in_sight, folded = set(), set()
     for cell, code in zip(cells, trees, strict=True):
-        bound = names(code, ast.Store)
         if is_folded(cell):
-            folded |= bound
+            folded |= bound(code, functions=False)
             continue
-        for name in sorted((names(code, ast.Load) - bound - in_sight) & folded):
+        for name in sorted((read(code) - bound(code) - in_sight) & folded):
             yield f"a cell in sight needs {name}, which only a folded cell binds: move it"
-        in_sight |= bound
+        in_sight |= bound(code)
 
 
 def literal_outcomes(trees):

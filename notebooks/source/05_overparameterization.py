@@ -226,7 +226,7 @@ guess_exact.resolve([error == errors.min() for error in errors])
 # Try it: the curve for one draw, with any label noise and any ridge.
 
 
-# %% tags=["drawing"]
+# %%
 def draw_exact(ax, p, noise, ridge):
     split = digits.split(SEEDS[0], test=1000, validation=0)
     train, test = noisy(split.train.first(N), noise, SEEDS[0]), split.test

@@ -608,7 +608,7 @@ claim(
 # One network, one start, 100 signals, 100 updates: only the learning rate is yours.
 
 
-# %% tags=["drawing"]
+# %%
 def draw_walk(panels, rate):
     """Train one network at this rate; draw its loss and its sharpness."""
     x, y = signals.inputs[0, :100].to(DEVICE), signals.targets[0, :100].to(DEVICE)
