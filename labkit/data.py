@@ -54,7 +54,7 @@ def as_tensor(values, name):
             raise ValueError(
                 f"{name} must hold numbers, none of them missing, in rows of one length: this {kind} does not."
             ) from None
-    values = values.detach()
+    values = values.detach() if values.layout == torch.strided else values.detach().to_dense()
     return values if values.dtype in _KEPT or values.is_floating_point() else values.long()
 
 

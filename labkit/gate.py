@@ -76,6 +76,8 @@ def outputs(model, inputs):
 def _check_tokens(embedding, arguments):
     """Before the look-up: a token that it lacks would be the end of a GPU's process."""
     tokens, last = arguments[0], embedding.num_embeddings - 1
+    if tokens.is_floating_point():
+        raise ValueError("it looks up tokens, which are whole numbers (inputs.long())")
     wrong = tokens[(tokens < 0) | (tokens > last)]
     if len(wrong):
         raise ValueError(f"the token {int(wrong[0])} is outside its vocabulary, 0 to {last}")
@@ -84,28 +86,29 @@ def _check_tokens(embedding, arguments):
 def _misfit(model, inputs, error):
     """Why a model cannot take these inputs, given the exception that it raised."""
     first = next((layer for layer in model.modules() if type(layer).__name__.endswith("Linear")), None)
-    if first is not None and inputs.is_floating_point() and inputs.shape[-1] != first.weight.shape[-1]:
+    raised = isinstance(error, RuntimeError)  # by PyTorch
+    if raised and not inputs.is_floating_point():
+        kind = f"whole numbers ({inputs.dtype}): give inputs.float() if they are measured, inputs.long() if tokens"
+        return f"The model cannot take {kind} ({reason(error)})."
+    if raised and first is not None and inputs.shape[-1] != first.weight.shape[-1]:
         return f"The model takes {first.weight.shape[-1]} features, but each input has {inputs.shape[-1]}."
-    kind = f"inputs of shape {list(inputs.shape)}"
-    if not inputs.is_floating_point() and not isinstance(error, ValueError):
-        kind += f" and whole numbers ({inputs.dtype}; inputs.float() are measurements, inputs.long() tokens)"
-    return f"The model cannot take {kind}: {reason(error)}."
+    return f"The model cannot take inputs of shape {list(inputs.shape)}: {reason(error)}."
 
 
 def compared(loss, found, targets):
     """loss(found, targets). ValueError, in one sentence, where shapes do not fit, or PyTorch would broadcast them."""
-    pytorchs = getattr(loss, "__module__", None) or ""
+    alike = "numbers must have the outputs' shape, and class numbers be whole (targets.long())"
+    pytorchs = (getattr(loss, "__module__", None) or "").startswith("torch.nn")
     try:
-        if pytorchs.startswith("torch.nn") and targets.is_floating_point() and found.shape != targets.shape:
-            raise ValueError("numbers must have the outputs' shape, and class numbers be whole (targets.long())")
+        if pytorchs and targets.is_floating_point() and found.shape != targets.shape:
+            raise ValueError(alike)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "error", message="Using a target size"
-            )  # mse_loss and others, however they are called
+            warnings.filterwarnings("error", message="Using a target size")  # from mse_loss and others, however called
             return loss(found, targets)
     except _TROUBLE as error:
         shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
-        raise ValueError(f"{name_of(loss)} cannot compare {shapes}: {reason(error)}.") from None
+        why = alike if isinstance(error, UserWarning) else reason(error)
+        raise ValueError(f"{name_of(loss)} cannot compare {shapes}: {why}.") from None
 
 
 def check_fit(model, inputs, targets, loss):

@@ -215,7 +215,7 @@ def _number(name, value):
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name} must be a number, not {value!r}.") from None
+        raise ValueError(f"{name} must be one number, not {' '.join(repr(value).split())[:60]}.") from None
 
 
 def _rates(learning_rate, replicates, optimizer):
@@ -426,7 +426,9 @@ def _split_ids(ledger, examples, replicates):
 
 def _is_mlp(net):
     kinds = (nn.Linear, models.Residual, *models.NORMS.values(), *models.ACTIVATIONS.values())
-    return isinstance(net, nn.Sequential) and all(isinstance(layer, kinds) for layer in net) and bool(_linears(net))
+    return (
+        isinstance(net, nn.Sequential) and all(isinstance(plain(layer), kinds) for layer in net) and bool(_linears(net))
+    )
 
 
 def _linears(net):
@@ -436,17 +438,15 @@ def _linears(net):
 def _describe(net):
     """The ledger's row for an architecture: all that changes what it computes, but for the numbers in its tensors.
 
-    settings  the kind of each module, with its plain settings; tensors: the type and shape of each. Beside these, for
-    people: sizes and layers of an `mlp`, PyTorch's description of anything else.
+    settings: the kind of each module, with its plain settings. tensors: the type and shape of each. Of an `mlp` also
+    its sizes and layers, for people.
     """
-    name, config = type(net).__name__, {"modules": str(net)}
+    name, config = type(net).__name__, {}
     if _is_mlp(net):
         linear = _linears(net)
         sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
-        name, config = (
-            f"MLP {'-'.join(map(str, sizes))}",
-            {"sizes": sizes, "layers": [type(layer).__name__ for layer in net]},
-        )
+        name = f"MLP {'-'.join(map(str, sizes))}"
+        config = {"sizes": sizes, "layers": [type(plain(layer)).__name__ for layer in net]}
     modules = [(path, module) for path, module in net.named_modules() if module is plain(module)]
     tensors = [*net.named_parameters(), *net.named_buffers()]
     config["settings"] = {_unwrapped(path): f"{type(module).__name__}({_settings(module)})" for path, module in modules}
@@ -478,7 +478,7 @@ def _setting(value):
         value = int(value)  # 1.0 is 1
     if isinstance(value, (bool, int, float, complex, str, bytes, enum.Enum, torch.dtype)):
         return repr(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if type(value).__name__.endswith("Namespace") or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         value = vars(value)
     if isinstance(value, functools.partial):
         value = {"": value.func, "args": value.args, **value.keywords}
@@ -488,8 +488,10 @@ def _setting(value):
         return f"[{', '.join(map(_setting, value))}]"
     if isinstance(value, (set, frozenset)):
         return f"{{{', '.join(sorted(map(_setting, value)))}}}"
-    code = getattr(value, "__code__", None)  # of two functions without a name, what they call tells them apart
-    return getattr(value, "__qualname__", "") + (f" calling {', '.join(code.co_names)}" if code else "")
+    name, code = getattr(value, "__qualname__", ""), getattr(value, "__code__", None)
+    # What it calls tells two functions without a name apart; PyTorch's own have one.
+    known = code is None or value.__module__.startswith("torch.")
+    return name if known else f"{name} calling {', '.join(code.co_names)}"
 
 
 def _record_end(run_ids, curve, seconds, problem, flops, flops_method, place):
@@ -729,7 +731,7 @@ def _masks(groups, n):
     if nameless.any():
         raise ValueError(f"{nameless.sum()} of {n} examples have a group without a name: call it 'unknown', say.")
     order = np.unique(names if groups.dtype == object else groups)
-    return {name: names == name for name in order.astype(str)}
+    return {name: names == name for name in order.astype(str).tolist()}
 
 
 def save_checkpoint(model, path=None):
@@ -797,13 +799,11 @@ def load_checkpoint(model, path):
         "SELECT name, config FROM architecture WHERE id = (SELECT architecture_id FROM training_run WHERE id = ?)",
         [run_ids[0]],
     )
-    recorded, config = (
-        json.loads(known.config[0]),
-        _describe(model[0] if isinstance(model, Ensemble) else model)["config"],
-    )
+    net = model[0] if isinstance(model, Ensemble) else model
+    recorded, config = json.loads(known.config[0]), _describe(net)["config"]
     earlier = "settings" not in recorded  # of a labkit that wrote down less
     if earlier:
-        config = {key: config.get(key) for key in recorded}
+        config = {key: value for key, value in (config | {"modules": str(net)}).items() if key in recorded}
     else:
         recorded, config = recorded["settings"], config["settings"]
     for place in recorded | config:
