@@ -67,9 +67,8 @@ def claims_text(claims, width):
             interval = f"{number(claim.mean)} [{number(claim.low)}, {number(claim.high)}]"
             control = f", control {number(claim.control_mean)}" if pd.notna(claim.control_mean) else ""
             measured = f"{interval}, n = {claim.n}, threshold {threshold(claim)}{control}; {claim.source}"
-            lines += textwrap.wrap(
-                one_line(claim.statement), width, initial_indent=f"  {SYMBOLS[claim.verdict]}  ", subsequent_indent=" " * 11
-            )
+            first = f"  {SYMBOLS[claim.verdict]}  "
+            lines += textwrap.wrap(one_line(claim.statement), width, initial_indent=first, subsequent_indent=" " * 11)
             lines += textwrap.wrap(one_line(measured), width, initial_indent=" " * 11, subsequent_indent=" " * 11)
     return "\n".join(lines[1:]) or "No claim has been made yet."
 

@@ -171,7 +171,8 @@ def risk_register(ledger: Ledger, runs: Iterable[int]) -> pd.DataFrame:
 def model_card(ledger: Ledger, system: str, runs: Iterable[int], found: dict[str, str], judgement: dict) -> str:
     """A model card (Mitchell et al. 2019) in Markdown, with the YAML header that Hugging Face's hub reads.
 
-    Its values are JSON, which is YAML too. Names are on one line, here as in the record. The licence stays undecided: that of the data does not settle it.
+    Its values are JSON, which is YAML too; names are on one line. The licence stays undecided: that of the data does
+    not settle it.
     """
     used = ledger.query(
         "SELECT DISTINCT dataset.name, licence, dataset.sha256 FROM training_run JOIN split ON split.id = split_id "
@@ -253,7 +254,7 @@ def _said(judgement: dict, field: str) -> str:
 
 
 def _yaml(value) -> str:
-    """JSON as YAML reads it: an emoji stands for itself, for YAML does not join the two escapes that JSON makes of it."""
+    """JSON as YAML reads it: an emoji as it is, for JSON would make it two escapes, which YAML does not join."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)
 

@@ -74,7 +74,7 @@ def outputs_dir() -> Path:
 
 
 def one_line(value) -> str:
-    """Text with each break of a line, of any kind that `str.splitlines` knows, and all other white space as one space."""
+    """A value as text in which white space, each kind of line break among it, is one space."""
     return " ".join(str(value).split())
 
 
@@ -350,7 +350,7 @@ class Ledger:
         return database
 
     def _refuse_unfinished(self) -> None:
-        """SQLite would read the file as if no journal lay beside it, without the rows in it, or with half of a record."""
+        """Nothing is read beside a journal: immutable, SQLite would leave its rows out, or show half of a record."""
         for suffix in ("-wal", "-journal"):
             journal = Path(f"{self.path}{suffix}")
             if os.path.exists(journal) and journal.stat().st_size:

@@ -313,10 +313,11 @@ STANDARD_LIBRARY = Path(os.__file__).parent
 def code_sha256(experiment):
     """SHA-256 of an experiment's code: its source, that of your functions and classes that it uses, and constants.
 
-    A module or package of yours that the code imports, wherever it does so, counts as a whole, with all of yours that it
-    imports in turn. What is installed counts by name alone, and so does labkit, which has a hash of its own. The same code has the same
-    hash in a notebook and in a file, in each process, on each system. Raises TypeError for what is no function, or uses
-    an object that has no text (a model, a table), and ValueError where a source is not to be had.
+    A module or package of yours that the code imports, wherever it does so, counts as a whole, with those of yours that
+    it imports in turn. What is installed counts by name alone, and so does labkit, which has a hash of its own. The
+    same code has the same hash in a notebook and in a file, in each process, on each system. Raises TypeError for what
+    is no function, or uses an object that has no text (a model, a table), and ValueError where a source is not to be
+    had.
     """
     if not inspect.isfunction(experiment):
         raise TypeError(f"An experiment is a function, not {type(experiment).__name__}.")
@@ -406,8 +407,9 @@ def _files(name):
         spec = None
     if spec is None:
         return []
-    folders = spec.submodule_search_locations
-    files = [path for folder in folders for path in Path(folder).rglob("*.py")] if folders else [Path(spec.origin or "")]
+    files = [Path(spec.origin or "")]
+    if spec.submodule_search_locations:
+        files = [path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py")]
     return sorted((path for path in files if path.is_file() and not _is_installed(path)), key=Path.as_posix)
 
 
@@ -432,7 +434,7 @@ def _globals_in(code):
 
 
 def _imported(code):
-    """The top-level modules that code imports, functions inside it included; "" stands for the package that it is in."""
+    """The top-level modules that code imports, functions inside it included; "" stands for its own package."""
     steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
     names = set()
     for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):  # level 1 is `from . import`, and so on
