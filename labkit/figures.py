@@ -56,6 +56,7 @@ STYLE = {
     "ytick.labelsize": 9,
 }
 CSS_PIXELS = 96  # CSS pixels in an inch of figure: `show` draws more pixels than it lays out, so text stays sharp
+UNNAMED = ("_child", "_container")  # how matplotlib's names for "no label" begin
 MAX_ROWS = 200  # rows in the tables below a figure
 
 
@@ -122,10 +123,10 @@ def numbers(fig):
                 unread[type(image).__name__] += 1
             else:
                 images.setdefault(image.get_array().shape[:2], []).append(title)
-        meshes, series = _read(axes, y_name, unread)
-        for mesh in meshes:
+        panel = _Panel(axes, unread)
+        for mesh in panel.meshes:
             panels.append((title, mesh.set_axis([x_name, y_name, "value"], axis=1)))
-        if series:
+        if series := panel.frames(y_name):
             frame = pd.concat(series).set_axis(["series", x_name, y_name, z_name, "low", "high"], axis=1)
             kept = [True, True, True, z_name is not None] + [frame.iloc[:, 4:].notna().any(axis=None)] * 2
             panels.append((title, frame.loc[:, kept]))
@@ -247,120 +248,132 @@ def _all_axes(some):
         yield from _all_axes(axes.child_axes)
 
 
-def _read(axes, y_name, unread):
-    """What is drawn in the axes: heat maps and series, a DataFrame each. What cannot be read is counted in `unread`."""
-    meshes, found, around, references = [], [], [], []
-    legend = axes.get_legend()
-    handles = zip(legend.legend_handles, legend.get_texts(), strict=True) if legend else ()
-    labels = {_color(handle): text.get_text() for handle, text in handles}
+class _Panel:
+    """What is drawn in axes: `series` and `meshes` (heat maps), a DataFrame each; `unread` counts what is not read."""
 
-    def frame(label, x, y, z=np.nan, low=np.nan, high=np.nan, of="y"):
-        return pd.DataFrame({"series": label, "x": x, "y": y, "z": z, "low": low, "high": high}), of
+    def __init__(self, axes, unread):
+        self.axes, self.unread, self.meshes, self.series, self.around, self.references = axes, unread, [], [], [], []
+        legend = axes.get_legend()
+        handles = zip(legend.legend_handles, legend.get_texts(), strict=True) if legend else ()
+        self.labels = {_color(handle): text.get_text() for handle, text in handles}
+        groups = [box for box in axes.containers if isinstance(box, BarContainer | ErrorbarContainer | StemContainer)]
+        parts = {id(part) for box in groups for part in (*box.get_children(), getattr(box, "errorbar", None))}
+        for artist in (*groups, *axes.lines, *axes.collections, *axes.patches):
+            if id(artist) in parts:
+                continue
+            try:
+                known = self.read(artist, str(artist.get_label()))
+            except Exception:  # of a kind that looks like another one
+                known = False
+            if not known:
+                unread[type(artist).__name__] += 1
+        for drawn in self.around:
+            self.attach(*drawn)
 
-    def add(artist, label, x, y, *more, **named):
-        if label.startswith(("_child", "_container")):  # matplotlib's names for "no label"
-            label = labels.get(_color(artist), "")  # seaborn labels its series only in the legend, by colour
-        if not label.startswith("_") and len(x):
-            found.append((*frame(label, x, y, *more, **named), _color(artist)))
-
-    def read(artist, label):
-        """Whether it is of a kind that can be read."""
-        if hasattr(axes, "get_zlabel"):
+    def read(self, artist, label):
+        """Whether it is of a kind that can be read, or left out by its label; then it has been."""
+        if hasattr(self.axes, "get_zlabel"):
             if not hasattr(artist, "get_data_3d") and not hasattr(artist, "_offsets3d"):
                 return False
             x, y, z = artist.get_data_3d() if hasattr(artist, "get_data_3d") else artist._offsets3d
-            add(artist, label, *(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan) for values in (x, y, z)))
-        elif isinstance(artist, BarContainer | ErrorbarContainer) and not artist.get_children():
-            return True
+            self.add(artist, label, *map(_filled, (x, y, z)))
         elif isinstance(artist, BarContainer):
-            x, y, x_end, y_end = np.array([bar.get_bbox().extents for bar in artist]).T
-            lies = artist.orientation == "horizontal"
-            start, end = (x, x_end) if lies else (y, y_end)
-            x, y = (x_end, (y + y_end) / 2) if lies else ((x + x_end) / 2, y_end)
-            low, high = _ends(artist.errorbar, x, y)
-            if artist.errorbar is None and start.any():
-                low, high = np.sort([start, end], axis=0)
-            add(artist[0], label, x, y, low=low, high=high, of="x" if lies else "y")
+            self.bars(artist, label)
         elif isinstance(artist, ErrorbarContainer):
-            if artist.has_xerr and artist.has_yerr:
-                unread["error bars of x"] += 1
-            if artist[0] is not None:
-                x, y = artist[0].get_data(orig=False)
-                low, high = _ends(artist, x, y)
-                add(artist[0], label, x, y, low=low, high=high, of="y" if artist.has_yerr else "x")
-            elif artist.has_yerr:
-                ends = _segments(artist)
-                around.append((None, label, ends[:, 0, 0], *np.sort(ends[..., 1], axis=1).T))
-            else:
-                ends = _segments(artist)
-                low, high = np.sort(ends[..., 0], axis=1).T
-                add(artist[2][0], label, np.full(len(ends), np.nan), ends[:, 0, 1], low=low, high=high, of="x")
+            self.error_bars(artist, label)
         elif isinstance(artist, StemContainer):
-            add(artist.markerline, label, *artist.markerline.get_data(orig=False))
+            self.add(artist.markerline, label, *artist.markerline.get_data(orig=False))
         elif isinstance(artist, Line2D):
-            read_line(artist, label, *artist.get_data(orig=False))
+            self.line(artist, label, *artist.get_data(orig=False))
         elif isinstance(artist, PathCollection):
-            add(artist, label, *np.ma.filled(artist.get_offsets().astype(float), np.nan).T)
+            self.add(artist, label, *_filled(artist.get_offsets()).T)
         elif isinstance(artist, QuadMesh):
             corners = artist.get_coordinates()
             x, y = ((corners[:-1, :-1] + corners[1:, 1:]) / 2).reshape(-1, 2).T
-            values = np.ma.filled(np.ma.asarray(artist.get_array(), dtype=float), np.nan).ravel()
-            meshes.append(pd.DataFrame({"x": _named(axes.xaxis, x), "y": _named(axes.yaxis, y), "value": values}))
+            cells = {"x": _named(self.axes.xaxis, x), "y": _named(self.axes.yaxis, y)}
+            self.meshes.append(pd.DataFrame(cells | {"value": _filled(artist.get_array()).ravel()}))
         elif isinstance(artist, PolyCollection) and (edges := _edges(artist)) is not None:
-            around.append((_color(artist), label, *edges))
+            self.around.append((_color(artist), label, *edges))
         else:
-            return False
+            return label.startswith("_") and not label.startswith((*UNNAMED, "_nolegend_"))  # as all contours are
         return True
 
-    def read_line(line, label, x, y):
+    def add(self, artist, label, x, y, z=np.nan, low=np.nan, high=np.nan, of="y"):
+        """A series, with low and high around its y, or x; unless its label begins with an underscore."""
+        if label.startswith(UNNAMED):
+            label = self.labels.get(_color(artist), "")  # seaborn labels its series only in the legend, by colour
+        if not label.startswith("_") and len(x):
+            columns = {"series": label, "x": x, "y": y, "z": z, "low": low, "high": high}
+            self.series.append((pd.DataFrame(columns), of, _color(artist)))
+
+    def bars(self, bars, label):
+        if len(bars) == 0:
+            return
+        x, y, x_end, y_end = np.array([bar.get_bbox().extents for bar in bars]).T
+        lies = bars.orientation == "horizontal"
+        start, end = (x, x_end) if lies else (y, y_end)
+        x, y = (x_end, (y + y_end) / 2) if lies else ((x + x_end) / 2, y_end)
+        low, high = _ends(bars.errorbar, x, y)
+        if bars.errorbar is None and start.any():
+            low, high = np.sort([start, end], axis=0)
+        self.add(bars[0], label, x, y, low=low, high=high, of="x" if lies else "y")
+
+    def error_bars(self, bars, label):
+        line, _, ranges = bars
+        self.unread.update(["error bars of x"] if bars.has_xerr and bars.has_yerr else [])
+        if line is not None:
+            x, y = line.get_data(orig=False)
+            low, high = _ends(bars, x, y)
+            self.add(line, label, x, y, low=low, high=high, of="y" if bars.has_yerr else "x")
+        elif ranges:
+            segments = _segments(bars)
+            low, high = np.sort(segments[..., 1 if bars.has_yerr else 0], axis=1).T
+            if bars.has_yerr:
+                self.around.append((None, label, segments[:, 0, 0], low, high))
+            else:
+                self.add(ranges[0], label, np.full(len(low), np.nan), segments[:, 0, 1], low=low, high=high, of="x")
+
+    def line(self, line, label, x, y):
+        place = line.get_transform()
         if label == "_replicate":
-            around.append((_color(line), label, x, y, y))
-        elif line.get_transform() == axes.transData:
-            add(line, label, x, y)
+            self.around.append((_color(line), label, x, y, y))
+        elif place == self.axes.transData:
+            self.add(line, label, x, y)
         else:  # axvline has an x, axhline a y, axline neither
-            x = x[0] if line.get_transform() == axes.get_xaxis_transform("grid") else np.nan
-            y = y[0] if line.get_transform() == axes.get_yaxis_transform("grid") else np.nan
-            references.append(frame("reference line" if label.startswith("_") else label, [x], [y]))
+            x = x[0] if place == self.axes.get_xaxis_transform("grid") else np.nan
+            y = y[0] if place == self.axes.get_yaxis_transform("grid") else np.nan
+            columns = {"series": "reference line" if label.startswith("_") else label, "x": [x], "y": [y], "z": np.nan}
+            self.references.append((pd.DataFrame(columns | {"low": np.nan, "high": np.nan}), "y", None))
 
-    groups = [box for box in axes.containers if isinstance(box, BarContainer | ErrorbarContainer | StemContainer)]
-    parts = {id(part) for box in groups for part in box.get_children()}
-    for artist in (*groups, *axes.lines, *axes.collections, *axes.patches):
-        label = str(artist.get_label())
-        # Contours are all "_nolegend_".
-        hidden = label.startswith("_") and not label.startswith(("_child", "_container", "_nolegend_"))
-        if id(artist) in parts or (hidden and not isinstance(artist, Line2D | PolyCollection)):
-            continue
-        try:
-            known = read(artist, label)
-        except Exception:  # of a kind that looks like another one
-            known = False
-        if not known and not hidden:
-            unread[type(artist).__name__] += 1
-
-    for color, label, x, low, high in around:  # belongs to a line of its colour over the same x, or stands alone
-        replicate = label == "_replicate"
-        for line, _, of_line in found:
-            rows = _rows(line["x"].to_numpy(), x) if color in (None, of_line) else None
+    def attach(self, color, label, x, low, high):
+        """Low and high belong to a series of their colour over the same x, which they enclose, or stand alone."""
+        for series, _, its_color in self.series:
+            rows = _rows(series["x"].to_numpy(), x) if color in (None, its_color) else None
             if rows is None:
                 continue
-            y, free = line["y"].to_numpy()[rows], line["low"].isna().all()
-            if replicate or (free and _encloses(low, y, high)):
-                line.loc[rows, "low"] = np.fmin.reduce([line["low"].to_numpy()[rows], low, y])
-                line.loc[rows, "high"] = np.fmax.reduce([line["high"].to_numpy()[rows], high, y])
-                break
-        else:
-            if not label.startswith("_") or label.startswith(("_child", "_container")):
-                label = labels.get(color, "") if label.startswith("_") else label
-                found.append((*frame(label, x, np.nan, low=low, high=high), color))
+            around = series["low"].to_numpy()[rows], series["y"].to_numpy()[rows], series["high"].to_numpy()[rows]
+            if label == "_replicate" or (series["low"].isna().all() and _encloses(low, around[1], high)):
+                series.loc[rows, "low"] = np.fmin.reduce([low, *around[:2]])
+                series.loc[rows, "high"] = np.fmax.reduce([high, *around[1:]])
+                return
+        artist = mpl.lines.Line2D([], [], color=color or "black")
+        self.add(artist, label, x, np.nan, low=low, high=high)
 
-    unnamed = [line for line, *_ in found if line["series"].iloc[0] == ""]
-    for i, line in enumerate(unnamed, 1):
-        line["series"] = y_name if len(found) == 1 else f"series {i}"
-    for line, of, *_ in found + references:
-        for end in ("low", "high"):
-            line[end] = _dates(axes.xaxis if of == "x" else axes.yaxis, line[end])
-        line["x"], line["y"] = _named(axes.xaxis, line["x"]), _named(axes.yaxis, line["y"])
-    return meshes, [line for line, *_ in found + references]
+    def frames(self, y_name):
+        """The series, each with a name and with the dates and categories of its axes; then the reference lines."""
+        unnamed = [series for series, *_ in self.series if series["series"].iloc[0] == ""]
+        for i, series in enumerate(unnamed, 1):
+            series["series"] = y_name if len(self.series) == 1 else f"series {i}"
+        for series, of, _ in self.series + self.references:
+            for end in ("low", "high"):
+                series[end] = _dates(self.axes.xaxis if of == "x" else self.axes.yaxis, series[end])
+            series["x"], series["y"] = _named(self.axes.xaxis, series["x"]), _named(self.axes.yaxis, series["y"])
+        return [series for series, *_ in self.series + self.references]
+
+
+def _filled(values):
+    """Numbers as floats, NaN where they are masked."""
+    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
 def _color(artist):

@@ -422,6 +422,8 @@ def test_bars_end_where_they_are_drawn_to():
     assert found["y"] == [1, 2, 4, -2, 5, -1]
     assert found["low"] == [None, None, 1, -2, 4.5, -1.5]
     assert found["high"] == [None, None, 4, 2, 5.5, -0.5]
+    _, found = drawn(lambda ax: (ax.bar([0, 1], [1, 2]), ax.bar([0, 1], [1.25, 2.25], yerr=0.5)))
+    assert found["low"] == [None, None, 0.75, 1.75]  # the bars behind have none, though they end within
     _, found = drawn(lambda ax: ax.barh(["p", "q"], [3, 4], left=[1, 2], xerr=0.5, error_kw={"errorevery": 2}))
     assert found == {"series": ["y"] * 2, "x": [4, 6], "y": ["p", "q"], "low": [3.5, None], "high": [4.5, None]}
 
