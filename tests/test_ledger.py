@@ -313,10 +313,10 @@ def test_path_with_characters_that_mean_something_in_a_uri(tmp_path):
 
 
 def test_names_that_are_no_text(tmp_path, monkeypatch):
-    name = os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"tea\xe9")
     ledger = Ledger(tmp_path / "ledger.sqlite")
     (id,) = ledger.record("evaluation", {"metric": name, "group_name": [Path(name)]})
-    assert rows(ledger, "evaluation")[0]["metric"] == "caf\\udce9"
+    assert rows(ledger, "evaluation")[0]["metric"] == "tea\\udce9"
     assert len(ledger.query("SELECT * FROM evaluation WHERE metric = ?", [name])) == id
     monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path))
     assert "udce9" in save_table(pd.DataFrame({"file": [name]}), "files").read_text(encoding="utf-8")
@@ -324,7 +324,7 @@ def test_names_that_are_no_text(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names of other systems are text")
 def test_a_folder_whose_name_is_no_text(tmp_path):
-    ledger = Ledger(tmp_path / os.fsdecode(b"caf\xe9 #?") / "ledger.sqlite")
+    ledger = Ledger(tmp_path / os.fsdecode(b"tea\xe9 #?") / "ledger.sqlite")
     ledger.record("evaluation", EVALUATION)
     assert len(rows(ledger, "evaluation")) == 1
     assert ledger.integrity() == "ok"
@@ -347,9 +347,9 @@ def test_looking_never_raises(tmp_path, monkeypatch):
 def test_what_a_stream_cannot_print_is_replaced(monkeypatch, encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
     monkeypatch.setattr(sys, "stdout", stream)
-    module.say("✓ holds, caf\udce9")
+    module.say("✓ holds, tea\udce9")
     stream.flush()
-    assert stream.buffer.getvalue().decode("utf-8") == ("✓" if encoding == "utf-8" else "?") + " holds, caf?\n"
+    assert stream.buffer.getvalue().decode("utf-8") == ("✓" if encoding == "utf-8" else "?") + " holds, tea?\n"
 
 
 # What is refused ------------------------------------------------------------------------------------------------------
@@ -842,7 +842,7 @@ def test_which_disks_are_local(monkeypatch, folder, local):
         ("/dev/sda / ext4 rw 0 0\nx /new kindfs rw 0 0\n", "/new/x"),
         ("/dev/sda / ext4 rw 0 0\nx /a\\011b\\134c nfs rw 0 0\n", "/a\tb\\c/x"),
         ("/dev/sda / ext4 rw 0 0\nx /my\u00a0disk\u2028 nfs rw 0 0\n", "/my\u00a0disk\u2028/x"),
-        ("/dev/sda / ext4 rw 0 0\nx /caf\udce9 nfs rw 0 0\n", "/caf\udce9/x"),
+        ("/dev/sda / ext4 rw 0 0\nx /tea\udce9 nfs rw 0 0\n", "/tea\udce9/x"),
         ("nonsense\n", "/home/me"),
         (FileNotFoundError, "/home/me"),
         (PermissionError, "/home/me"),
