@@ -13,13 +13,14 @@ import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from scipy.special import betaincinv, expit, logit, stdtrit
 
-from labkit.ledger import Ledger
+from labkit.ledger import Ledger, one_line, say
 
 CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 MIN_REPLICATES = 5
@@ -88,7 +89,7 @@ class ClaimResult:
         parts = [self.statement, f"Threshold: {self.threshold}", f"Measured: {measured}"]
         parts += [f"Replicates redraw only: {self.over}"] if self.over != "everything" else []
         parts += [f"Control: {self.control_is}"] if self.control_is else [f"No control: {self.no_control}"]
-        return " ".join(part.rstrip(" .") + "." for part in [*parts, f"Source: {self.source}"])
+        return " ".join(one_line(part).rstrip(" .") + "." for part in [*parts, f"Source: {self.source}"])
 
     def __str__(self):
         return f"{self.verdict.upper()}: {self._line(f'[measured: {self.measured}]')}"
@@ -148,6 +149,8 @@ def claim(
         over: what a replicate redraws, where that is not everything, such as "initialisation".
         runs: ids of the training runs that the claim rests on, such as `ensemble.run_ids`.
 
+    Numbers may be those of Python, NumPy, PyTorch or pandas, and lists of them.
+
     Raises:
         ClaimFailed, ClaimEmpty: the claim does not hold, its control meets the threshold. It is in the ledger by then.
             With LABKIT_CLAIMS=record in the environment (for pilots) claims are recorded and never raise these.
@@ -164,7 +167,9 @@ def claim(
         _is_text(control_is) if control is not None else control_is is None,
         'Say beside control=... in words what it is, as control_is="the same probe on the untrained layer".',
     )
-    values = _replicates(values, "values")
+    values, runs = _replicates(values, "values"), _run_ids(runs)
+    at_least, at_most, within, trials = map(_plain, (at_least, at_most, within, trials))
+    trials = _whole(trials)
     if values.dtype == bool:
         _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
         scale = "yes/no"
@@ -188,9 +193,9 @@ def claim(
         "values": values.tolist(),
         "control": None if control is None else control.tolist(),
         "demonstration": int(demonstration is not None),
+        "claim_run": [{"run_id": run} for run in runs],
     }
     (claim_id,) = ledger.record("claim", row)
-    ledger.record("claim_run", [{"claim_id": claim_id, "run_id": run} for run in dict.fromkeys(runs)])
     result = ClaimResult(**found, threshold=threshold, id=claim_id)
     _show(result._repr_html_(), str(result))
     if demonstration is not None:
@@ -224,7 +229,7 @@ def contradictions(row) -> list[str]:
     Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
     """
     row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
-    within = None if row["within_low"] is None else (row["within_low"], row["within_high"])
+    within = None if row["within_low"] is None else [row["within_low"], row["within_high"]]
     values, control = (text and np.asarray(json.loads(text)) for text in (row["values"], row["control"]))
     trials = row["trials"] and int(row["trials"])
     found, _ = _judge(values, control, row["at_least"], row["at_most"], within, row["scale"], trials)
@@ -271,13 +276,13 @@ def predict(question, options) -> Prediction:
         options: at least two different answers.
     """
     prediction = Prediction(question, options)
-    items = "".join(f"<li>{html.escape(option)}</li>" for option in options)
+    items = "".join(f"<li>{html.escape(option)}</li>" for option in prediction.options)
     page = f'<div class="prediction"><p><strong>Predict:</strong> {html.escape(question)}</p><ul>{items}</ul></div>'
     # One bundle: a page with a kernel shows the widget, any other the text. The widget's id changes with every run; it
     # is only in the widget's own MIME type, which regression tests do not compare.
     has_kernel = getattr(get_ipython(), "kernel", None) is not None
     widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
-    _show(page, "\n- ".join([f"Predict: {question}", *options]), widget)
+    _show(page, "\n- ".join([f"Predict: {question}", *prediction.options]), widget)
     return prediction
 
 
@@ -286,7 +291,8 @@ class Prediction:
 
     def __init__(self, question, options):
         _require(_is_text(question), "The question is missing: give it as a line of text.")
-        is_list = isinstance(options, list | tuple) and all(map(_is_text, options))
+        options = _plain(options)
+        is_list = isinstance(options, list) and all(map(_is_text, options))
         _require(is_list and len(set(options)) == len(options) >= 2, "Give at least two different options, as a list.")
         self.question, self.options = question, tuple(options)
         self.option = self.confidence = self.outcome = None
@@ -308,7 +314,8 @@ class Prediction:
         order, of which exactly one is true: `guess.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])`.
         ClaimError for anything else.
         """
-        if isinstance(outcome, list | tuple):
+        outcome = _plain(outcome)
+        if isinstance(outcome, list):
             outcome = self._supported([bool(condition) for condition in outcome])
         _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
         self.outcome = outcome
@@ -331,6 +338,7 @@ class Prediction:
 
     def _record(self, option, confidence):
         chance = 1 / len(self.options)
+        option, confidence = _plain(option), _plain(confidence)
         _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
         _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
         in_range = isinstance(confidence, numbers.Real) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
@@ -371,13 +379,37 @@ class Prediction:
         """Nothing more: `predict` has shown the question already, also where it is the last call of a cell."""
 
 
+def _plain(value):
+    """Python's own numbers, and lists of them: of a tensor with gradient or on a GPU, a Series, a list of these."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    other = isinstance(value, numbers.Real | Decimal) and not isinstance(value, int | float)  # a fraction, say
+    return float(value) if other else value
+
+
+def _whole(value):
+    """A whole number as an int, also one written as 100.0. What is none, as it was."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _run_ids(runs):
+    """The ids in `runs`, each once, or a ClaimError. A run that could not be recorded has none."""
+    runs = _plain(runs)
+    ids = [_whole(run) for run in (runs if isinstance(runs, list) else [runs]) if run is not None]
+    _require(all(map(_is_whole, ids)), "runs must be the ids of training runs, such as ensemble.run_ids.")
+    return list(dict.fromkeys(ids))
+
+
 def _replicates(values, name):
     """`values` as an array [n] of booleans or floats, or a ClaimError that says what is wrong with them."""
-    if hasattr(values, "detach"):  # a tensor, perhaps on a GPU
-        values = values.detach().cpu()
     try:
-        values = np.asarray(values)
-    except (TypeError, ValueError):  # lists of different lengths, for example
+        values = np.asarray(_plain(values))
+    except (TypeError, ValueError, RuntimeError):  # lists of different lengths, for example
         values = np.asarray(None)
     _require(values.dtype.kind in "biuf", f"{name} must be a flat list or array of numbers or booleans.")
     _require(values.ndim <= 1, f"{name} must be one-dimensional, one number a replicate; its shape is {values.shape}.")
@@ -396,7 +428,7 @@ def _on_scale(values, name, scale, trials):
     """Replicates moved to the scale on which they are tested, or a ClaimError where they do not fit it."""
     if trials is not None:
         _require(scale == "logit", 'trials belongs to rates on the logit scale: add scale="logit" or leave it out.')
-        _require(isinstance(trials, numbers.Integral) and trials >= 1, "trials must be a whole number, at least 1.")
+        _require(_is_whole(trials) and trials >= 1, "trials must be a whole number, at least 1.")
         yes = np.round(values * trials)
         fit = (abs(values * trials - yes) < 0.01) & (yes >= 0) & (yes <= trials)
         _require(fit.all(), f"{name} does not fit trials={trials}: a rate times trials must be a whole number.")
@@ -413,9 +445,9 @@ def _threshold(at_least, at_most, within, scale):
     forward, _, _, low, high = _SCALES[scale]
     given = [limit for limit in (at_least, at_most, within) if limit is not None]
     _require(len(given) == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
-    pair = isinstance(within, tuple | list) and len(within) == 2
+    pair = isinstance(within, list) and len(within) == 2
     _require(within is None or pair, "within must be a pair (low, high).")
-    limits = list(within) if pair else given
+    limits = within if pair else given
     fit = all(isinstance(x, numbers.Real) and math.isfinite(x) and low < x < high for x in limits)
     _require(fit, f"The threshold must be a finite number strictly between {low} and {high} on the {scale} scale.")
     _require(limits == sorted(set(limits)), f"within=(low, high) needs low < high, and not {within}.")
@@ -456,7 +488,7 @@ def _format(*values):
 
 def _show(page, text, more=None):
     if get_ipython() is None:
-        print(text)
+        say(text)
     else:
         display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 

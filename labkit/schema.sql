@@ -13,7 +13,8 @@
 --   …_at                  is a time in UTC, such as 2026-01-31T09:30:00.000Z. The ledger fills it in.
 --   NULL                  means "not known" or "does not apply". A loss that is not a number (NaN) is NULL too.
 --
--- Rows are added, and a few are completed later (a run ends, a prediction meets its outcome). None is ever deleted.
+-- Rows are added, and a few are completed later (a run ends, a prediction meets its outcome, a place is described).
+-- None is ever deleted.
 -- A ledger of an older labkit gets, with the next record, the tables and columns that it lacks.
 
 PRAGMA application_id = 1145852748;  -- the letters "DLSL" as a number: it says that this file is our ledger

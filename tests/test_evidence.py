@@ -1,12 +1,17 @@
 """labkit.evidence: each rule of `claim`, with the bounds computed a second way; `expect_claim_failure`; `predict`."""
 
 import inspect
+import io
 import json
 import math
 import pickle
 import re
+import sys
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
@@ -18,7 +23,7 @@ from traitlets.config import Config
 
 from labkit import evidence
 from labkit.evidence import ClaimEmpty, ClaimError, ClaimFailed, Prediction, claim, expect_claim_failure, predict
-from labkit.ledger import Ledger
+from labkit.ledger import Ledger, LedgerError
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NARROW = [3.1, 3.0, 3.2, 3.05, 3.15]  # mean 3.1
@@ -223,10 +228,48 @@ def test_failure_carries_result_and_says_what_was_measured():
 
 @pytest.mark.parametrize(
     "values",
-    [torch.tensor(NARROW, requires_grad=True), torch.tensor(NARROW).double(), tuple(NARROW), np.float32(NARROW)],
+    [
+        torch.tensor(NARROW, requires_grad=True),
+        torch.tensor(NARROW).double(),
+        torch.tensor(NARROW, dtype=torch.bfloat16),
+        [torch.tensor(x, requires_grad=True) for x in NARROW],
+        [np.array(x, dtype=np.float32) for x in NARROW],
+        np.array([torch.tensor(x) for x in NARROW] + [None], dtype=object)[:5],
+        tuple(NARROW),
+        np.float32(NARROW),
+        np.array(NARROW, dtype=">f8"),
+        np.array(NARROW, dtype=np.longdouble),
+        pd.Series(NARROW, index=list("abcde")),
+        pd.array(NARROW, dtype="Float64"),
+        [Fraction(str(x)) for x in NARROW],
+        [Decimal(str(x)) for x in NARROW],
+    ],
 )
 def test_values_of_any_common_type(values):
-    assert attempt(values, at_least=2.9).mean == pytest.approx(3.1)
+    assert attempt(values, at_least=2.9).mean == pytest.approx(3.1, rel=1e-2)
+    assert attempt(values, at_least=2.9, control=values, no_control=None).verdict == "empty"
+    assert json.loads(rows("claim")[0]["values"]) == pytest.approx(NARROW, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "kind", [float, np.float64, np.float32, np.array, torch.tensor, Fraction, lambda x: torch.tensor(x).bfloat16()]
+)
+def test_thresholds_of_any_common_type(kind):
+    assert attempt(NARROW, at_least=kind(2.5)).threshold == "mean at least 2.5"
+    assert attempt(NARROW, at_most=kind(3.5)).threshold == "mean at most 3.5"
+    assert attempt(NARROW, within=(kind(2.5), kind(3.5))).threshold == "mean between 2.5 and 3.5"
+    assert [row["within_high"] for row in rows("claim")] == [None, None, 3.5]
+
+
+@pytest.mark.parametrize("pair", [[2, 4], np.array([2.0, 4.0]), torch.tensor([2.0, 4.0]), pd.Series([2, 4])])
+def test_a_pair_of_any_common_type(pair):
+    assert attempt(NARROW, within=pair).threshold == "mean between 2 and 4"
+
+
+@pytest.mark.parametrize("trials", [20, 20.0, np.int64(20), np.float32(20), torch.tensor(20), Fraction(20)])
+def test_trials_of_any_common_type(trials):
+    attempt([1.0, 0.95, 1.0, 0.9, 0.0], at_least=0.5, scale="logit", trials=trials)
+    assert rows("claim")[0]["trials"] == 20
 
 
 def test_tensor_of_booleans_is_yes_no():
@@ -281,6 +324,17 @@ YES = [True, False, True, True, True]
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 7}, "does not fit trials=7"),
         ([0.5, 0.6, 0.7, 0.8, 2.0], {"at_least": 0.1, "scale": "logit", "trials": 10}, "does not fit trials=10"),
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "at least 1"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 10.5}, "whole number"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": True}, "whole number"),
+        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, r"one-dimensional.*\(5, 1\)"),
+        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, r"one-dimensional.*\(5, 2\)"),
+        (pd.array([1.5, 2, 3, 4, None], dtype="Float64"), {}, "numbers or booleans"),
+        (torch.tensor([1j] * 5), {}, "numbers or booleans"),
+        ((x for x in NARROW), {}, "flat list or array"),
+        (NARROW, {"at_least": torch.tensor([2.0, 3.0])}, "finite number"),
+        (NARROW, {"runs": ["one"]}, "ids of training runs"),
+        (NARROW, {"runs": [1.5]}, "ids of training runs"),
+        (NARROW, {"runs": object()}, "ids of training runs"),
         (NARROW, {"no_control": None}, "either control"),
         (NARROW, {"no_control": "  "}, "either control"),
         (NARROW, {"control": NARROW}, "either control"),
@@ -399,6 +453,21 @@ def test_outside_ipython_it_prints_one_line(capsys):
     assert out.startswith("HOLDS: Widgets grow. Threshold: mean at least 2. Measured: [measured: 3.10 (90 %")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_a_text_of_two_lines_is_shown_on_one(end, capsys):
+    found = claim(f"Widgets{end}grow.", NARROW, at_least=2, source=f"a{end}b", no_control=f"c{end}d")
+    assert len(capsys.readouterr().out.splitlines()) == len(found._repr_html_().splitlines()) == 1
+    assert "Widgets grow. Threshold" in str(found)
+
+
+def test_a_claim_is_shown_on_a_stream_that_lacks_its_letters(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    claim("Θ ≥ 2", NARROW, at_least=2, **COMMON)
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(b"HOLDS: ? ? 2.")
+
+
 def test_a_result_that_ends_a_cell_shows_nothing_more(shell):
     with capture_output() as captured:
         shell.run_cell(
@@ -408,7 +477,7 @@ def test_a_result_that_ends_a_cell_shows_nothing_more(shell):
         ).raise_error()
         shell.run_cell("predict('Which?', ['a', 'b'])").raise_error()
     assert len(captured.outputs) == 3
-    assert captured.stdout.replace("Out[0]: ", "") == ""  # the prompt of a terminal; a kernel has none
+    assert re.sub(r"Out\[\d+\]: ", "", captured.stdout) == ""  # the prompt of a terminal; a kernel has none
 
 
 def test_sanitize_file_blanks_what_is_measured_and_no_more():
@@ -464,6 +533,20 @@ def test_the_runs_behind_a_claim_are_recorded():
     runs = training_runs(5)
     found = attempt(NARROW, at_least=2, runs=[*runs, runs[0], None])  # a run that could not be recorded has no id
     assert [(row["claim_id"], row["run_id"]) for row in rows("claim_run")] == [(found.id, run) for run in runs]
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, pd.Series, lambda ids: [float(i) for i in ids], tuple])
+def test_runs_of_any_common_type(kind):
+    runs = training_runs(5)
+    attempt(NARROW, at_least=2, runs=kind(runs))
+    attempt(NARROW, at_least=2, runs=runs[0])
+    assert [row["run_id"] for row in rows("claim_run")] == [*runs, runs[0]]
+
+
+def test_a_claim_about_runs_that_are_not_there_is_no_half_record():
+    with pytest.raises(LedgerError, match="lacks a row"):
+        attempt(NARROW, at_least=2, runs=[*training_runs(2), 99])
+    assert rows("claim") == rows("claim_run") == []
 
 
 def test_claims_can_be_recorded_without_raising(monkeypatch, capsys):
@@ -626,6 +709,14 @@ def test_no_prediction_is_a_normal_state(bundles):
     assert bundle["text/plain"] == "No prediction recorded. The measurement says: It rises & stays."
     assert "It rises &amp; stays" in bundle["text/html"]
     assert rows("prediction") == []
+
+
+def test_predictions_take_numbers_and_options_of_any_common_type(capsys):
+    prediction = predict(QUESTION, np.array(OPTIONS))
+    prediction.answer(np.str_(OPTIONS[1]), torch.tensor(0.5))
+    prediction.resolve(np.array(OPTIONS)[1])
+    (row,) = rows("prediction")
+    assert (row["answer"], row["confidence"], row["correct"]) == (OPTIONS[1], 0.5, 1)
 
 
 @pytest.mark.parametrize(
