@@ -1007,7 +1007,7 @@ def test_a_compiled_model_is_recorded_saved_and_loaded_as_the_plain_one(wrap):
     assert train.load_checkpoint(compiled, path) is compiled
     assert train.evaluate(compiled, toy()) == train.evaluate(twin, toy())
     train.evaluate(plain, toy())
-    assert Ledger().query("SELECT run_id FROM evaluation").run_id.tolist() == [1, 2, 1]
+    assert Ledger().query("SELECT run_id FROM evaluation ORDER BY id").run_id.tolist() == [1, 2, 1]
     assert Ledger().query("SELECT name FROM architecture").name.tolist() == ["MLP 6-8-3"]
 
 
