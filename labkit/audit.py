@@ -66,6 +66,7 @@ def claims_text(claims, width):
         for claim in own.itertuples():
             interval = f"{number(claim.mean)} [{number(claim.low)}, {number(claim.high)}]"
             control = f", control {number(claim.control_mean)}" if pd.notna(claim.control_mean) else ""
+            control += f" ({claim.control_is})" if pd.notna(claim.control_is) else ""
             measured = f"{interval}, n = {claim.n}, threshold {threshold(claim)}{control}; {claim.source}"
             first = f"  {SYMBOLS[claim.verdict]}  "
             lines += textwrap.wrap(one_line(claim.statement), width, initial_indent=first, subsequent_indent=" " * 11)

@@ -58,7 +58,7 @@ def test_claims_as_text(ledger, capsys, monkeypatch):
     flat = re.sub(r"\s+", " ", text)
     for expected in (
         "00_start_here ✓ holds The network names at least nine of ten digits that it never saw",
-        "0.964 [0.961, 0.967], n = 5, threshold ≥ 0.9, control 0.101; a made-up paper 2020",
+        "0.964 [0.961, 0.967], n = 5, threshold ≥ 0.9, control 0.101 (the same at chance); a made-up paper 2020",
         "✗ FAILS Every larger model beats every smaller one 0.9 [0.606, 0.995], n = 10, threshold ≥ 0.9; Hestness",
         "threshold 0.4 … 0.6",
         "∅ EMPTY The monitor says nothing",
@@ -217,7 +217,7 @@ BAD = {
     "text": (lambda path: path.write_text("dear diary"), "is damaged or no ledger at all"),
     "half": (lambda path: path.write_bytes(fixture_ledger.build(path).path.read_bytes()[:40_000]), "is damaged or no"),
     "foreign": (foreign, "is another program's database and is left as it is"),
-    "newer": (newer, r"was written by a newer labkit \(schema 99, here 2\)"),
+    "newer": (newer, r"was written by a newer labkit \(schema 99, here 3\)"),
     "folder": (lambda path: path.mkdir(), "is damaged or no ledger at all"),
 }
 

@@ -247,7 +247,7 @@ def test_failure_carries_result_and_says_what_was_measured():
 )
 def test_values_of_any_common_type(values):
     assert attempt(values, at_least=2.9).mean == pytest.approx(3.1, rel=1e-2)
-    assert attempt(values, at_least=2.9, control=values, no_control=None).verdict == "empty"
+    assert attempt(values, at_least=2.9, control=values, control_is="the same", no_control=None).verdict == "empty"
     assert json.loads(rows("claim")[0]["values"]) == pytest.approx(NARROW, rel=1e-2)
 
 
