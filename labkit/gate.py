@@ -107,7 +107,7 @@ def compared(loss, found, targets):
             return loss(found, targets)
     except _TROUBLE as error:
         shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
-        why = alike if isinstance(error, UserWarning) else reason(error)
+        why = alike if "Using a target size" in str(error) else reason(error)
         raise ValueError(f"{name_of(loss)} cannot compare {shapes}: {why}.") from None
 
 
