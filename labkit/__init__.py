@@ -2,6 +2,7 @@
 
 data       data sets with a fingerprint and a datasheet
 models     the few architectures that several notebooks share
+gate       what training and evaluating are given: converted, or refused in one sentence
 train      training one model or many replicates at once, evaluating them, keeping their weights
 measure    the field's measurements of networks and representations
 sweep      a grid of configurations × replicates, on all cores or a cluster
