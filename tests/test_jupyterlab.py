@@ -42,6 +42,7 @@ def server(tmp_path, monkeypatch, source):
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         monkeypatch.setenv(f"JUPYTER_{name}", str(tmp_path / name))
     monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path / "workspaces"))
+    monkeypatch.delenv("JUPYTER_PATH", raising=False)
     monkeypatch.setenv("LABKIT_PROGRESS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     # All cells in the page, also those out of sight, so that the test can look at them; and no question about news.

@@ -36,6 +36,24 @@ import socket, sys, urllib.request
 socket.setdefaulttimeout(30)
 urllib.request.urlretrieve("https://bootstrap.pypa.io/pip/pip.pyz", sys.argv[1])
 """
+# Variables with which Python would find other modules, run other code than is written, or print and end otherwise.
+# No command of the set-up sees them, and nothing that make runs afterwards: the Makefile has the same list.
+STRAY = (
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONPLATLIBDIR",
+    "PYTHONEXECUTABLE",
+    "PYTHONSAFEPATH",
+    "PYTHONCASEOK",
+    "PYTHONOPTIMIZE",
+    "PYTHONINSPECT",
+    "PYTHONWARNINGS",
+    "PYTHONDEVMODE",
+    "PYTHONDEBUG",
+    "PYTHONVERBOSE",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHON_GIL",
+)
 # Proves that the installation works, and lets matplotlib list the fonts now and not in a learner's notebook.
 TRY_OUT = "import matplotlib.font_manager, torch; print(torch.__version__, torch.cuda.is_available())"
 
@@ -61,8 +79,7 @@ def too_old(version, executable):
 
 def environment():
     """The environment for commands, without the settings that would lead pip out of .venv."""
-    stray = ("PYTHONHOME", "PYTHONPATH", "PIP_PREFIX", "PIP_TARGET")
-    kept = {name: value for name, value in os.environ.items() if name not in stray}
+    kept = {name: value for name, value in os.environ.items() if name not in (*STRAY, "PIP_PREFIX", "PIP_TARGET")}
     kept.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1", PYTHONUTF8="1")
     return kept
 
