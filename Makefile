@@ -1,7 +1,9 @@
 # Every target sets up what it needs, once. `make` alone lists the targets.
-# PYTHON picks the interpreter that .venv is made from, TORCH the build of PyTorch: auto, cpu, cuda or an index URL.
+# PYTHON picks the Python of .venv, by name or path, or in words such as `py -3.12`: a .venv of another version is made
+# anew. Without PYTHON an existing .venv stays. TORCH picks the build of PyTorch: auto, cpu, cuda or an index URL.
 PYTHON ?= python3
 TORCH ?= auto
+KEEP := $(if $(filter file,$(origin PYTHON)),--keep)
 NOTEBOOK ?=
 LAB ?=
 SUBMISSIONS ?=
@@ -11,14 +13,21 @@ ifeq ($(OS),Windows_NT)
 RUN := .venv/Scripts/python.exe
 endif
 
+# .venv is proved to work without these (STRAY in tools/setup.py), so nothing runs with them.
+unexport PYTHONHOME PYTHONPATH PYTHONPLATLIBDIR PYTHONEXECUTABLE PYTHONSAFEPATH PYTHONCASEOK PYTHONOPTIMIZE PYTHONINSPECT
+unexport PYTHONWARNINGS PYTHONDEVMODE PYTHONDEBUG PYTHONVERBOSE PYTHONPROFILEIMPORTTIME PYTHON_GIL
+
 help: ## List the targets (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run NOTEBOOK=00    one notebook        make run TORCH=cuda      with the CUDA build of PyTorch"
-	@echo "  make PYTHON=python3.12  another Python      LABKIT_DEVICE=cpu make   choose the device"
+	@echo "  make run PYTHON=python3.12  another Python  LABKIT_DEVICE=cpu make run  choose the device"
 
 setup: ## Install everything into .venv (the other targets do this by themselves)
-	@TORCH="$(TORCH)" $(PYTHON) tools/setup.py
+	@python='$(subst ','\'',$(PYTHON))'; \
+	case $$python in "~/"*) python=$$HOME/$${python#"~/"};; esac; \
+	command -v "$$python" > /dev/null && set -- "$$python" || set -- $$python; \
+	TORCH="$(TORCH)" "$$@" tools/setup.py $(KEEP)
 
 run: setup ## Run the curriculum in order, then print the table of all claims
 	@$(RUN) tools/run.py $(NOTEBOOK)
@@ -44,11 +53,11 @@ grade: setup ## For a course: grade SUBMISSIONS=folder into a gradebook and a pa
 	@$(RUN) tools/grade.py "$(SUBMISSIONS)"
 
 long: setup ## Long runs, into data/results/: claims on fresh replicates, experiments too long for a notebook
-	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK)
-	@$(RUN) tools/long.py $(NOTEBOOK)
+	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK) $(LAB:%=lab%)
+	@$(if $(LAB),,$(RUN) tools/long.py $(NOTEBOOK))
 
 claims: setup ## Measure all claims once more, on REPLICATES=20 that nobody has looked at, and write their table
-	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK)
+	@$(RUN) tools/claims.py --replicates $(REPLICATES) $(NOTEBOOK) $(LAB:%=lab%)
 	@$(RUN) tools/derive.py
 
 kill-rate: instructor ## How many mutants of the labs' solutions their checks refuse
@@ -58,7 +67,7 @@ test-instructor: instructor ## Test that nbgrader can use the labs
 	@$(RUN) -m pytest tests/test_instructor.py tests/test_kill_rate.py
 
 instructor: setup
-	@$(RUN) -m pip install --quiet --constraint requirements.txt --editable ".[instructor]"
+	@$(RUN) tools/setup.py --keep --also ".[instructor]"
 
 check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
@@ -68,10 +77,11 @@ check: setup ## Lint, format, spelling, notebooks in step with sources and withi
 	@$(RUN) tools/curriculum.py check
 	@$(RUN) tools/labs.py check
 	@$(RUN) tools/long.py --check
-	@$(RUN) -m pytest --quiet tests/test_notebooks.py tests/test_labs.py
+	@$(RUN) tools/cells.py
+	@$(RUN) -m pytest --quiet tests/test_notebooks.py tests/test_labs.py tests/test_cells.py
 
 lock: setup ## Renew requirements.txt from pyproject.toml
-	@$(RUN) -m pip install --quiet uv
+	@$(RUN) tools/setup.py --keep --also uv
 	@$(RUN) tools/lock.py
 
 clean: ## Remove what was installed and what runs have written (your workspace/ and the ledger stay)

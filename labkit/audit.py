@@ -19,7 +19,7 @@ import textwrap
 import pandas as pd
 
 from labkit.evidence import ClaimError, contradictions
-from labkit.ledger import Ledger, LedgerError, write_csv
+from labkit.ledger import Ledger, LedgerError, one_line, say, write_csv
 
 SYMBOLS = {"holds": "✓ holds", "fails": "✗ FAILS", "empty": "∅ EMPTY"}
 
@@ -66,11 +66,11 @@ def claims_text(claims, width):
         for claim in own.itertuples():
             interval = f"{number(claim.mean)} [{number(claim.low)}, {number(claim.high)}]"
             control = f", control {number(claim.control_mean)}" if pd.notna(claim.control_mean) else ""
+            control += f" ({claim.control_is})" if pd.notna(claim.control_is) else ""
             measured = f"{interval}, n = {claim.n}, threshold {threshold(claim)}{control}; {claim.source}"
-            lines += textwrap.wrap(
-                claim.statement, width, initial_indent=f"  {SYMBOLS[claim.verdict]}  ", subsequent_indent=" " * 11
-            )
-            lines += textwrap.wrap(measured, width, initial_indent=" " * 11, subsequent_indent=" " * 11)
+            first = f"  {SYMBOLS[claim.verdict]}  "
+            lines += textwrap.wrap(one_line(claim.statement), width, initial_indent=first, subsequent_indent=" " * 11)
+            lines += textwrap.wrap(one_line(measured), width, initial_indent=" " * 11, subsequent_indent=" " * 11)
     return "\n".join(lines[1:]) or "No claim has been made yet."
 
 
@@ -101,7 +101,7 @@ def problems(ledger):
     found = [text for text in [ledger.integrity()] if text != "ok"]
     with contextlib.suppress(LedgerError):  # which integrity() has named already
         for check in (_claims, _checkpoints, _model_cards, _reviews, _datasets):
-            found += check(ledger)
+            found += map(one_line, check(ledger))
     return found
 
 
@@ -136,11 +136,14 @@ def _checkpoints(ledger):
 def _model_cards(ledger):
     latest = "SELECT path, sha256, run_id FROM model_card WHERE id IN (SELECT max(id) FROM model_card GROUP BY path)"
     for path, sha256, run in ledger.query(latest).itertuples(index=False):
-        file = ledger.path.parent / path
-        if not file.is_file():
-            yield f"model card {path} of training run {run} is missing"
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
-            yield f"model card {path} of training run {run} was changed after it was recorded"
+        card = f"model card {path} of training run {run}"
+        try:
+            if hashlib.sha256((ledger.path.parent / path).read_bytes()).hexdigest() != sha256:
+                yield f"{card} was changed after it was recorded"
+        except FileNotFoundError:
+            yield f"{card} is missing"
+        except OSError as error:
+            yield f"{card} cannot be read ({error.strerror or error})"
 
 
 def _reviews(ledger):
@@ -165,7 +168,11 @@ def export(ledger, table, path=None):
     known = ledger.query("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid").name
     if table not in set(known):
         raise ValueError(f"The ledger has no table {table!r}; it has {', '.join(known)}.")
-    write_csv(ledger.query(f"SELECT * FROM {table}"), path or sys.stdout)
+    frame = ledger.query(f"SELECT * FROM {table}")
+    if path is None:
+        say(frame.to_csv(index=False, lineterminator="\n"), end="")
+    else:
+        write_csv(frame, path)
 
 
 def main(arguments=None):
@@ -181,12 +188,17 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     ledger = Ledger(chosen.ledger)
     try:
-        return _run(chosen, ledger)
-    except BrokenPipeError:  # the reader, `head` for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        status = _run(chosen, ledger)
+        sys.stdout.flush()
+        return status
     except OSError as error:
-        problem = f"{chosen.file} cannot be written ({error.strerror or error})."
+        if getattr(chosen, "file", None):
+            problem = f"{chosen.file} cannot be written ({error.strerror or error})."
+        else:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python, at its end, would try again
+            if isinstance(error, BrokenPipeError):  # the reader, `head` for example, has seen enough
+                return 0
+            problem = f"The output cannot be written ({error.strerror or error})."
     except (LedgerError, ValueError) as error:
         problem = str(error)
     print(problem, file=sys.stderr)
@@ -194,17 +206,17 @@ def main(arguments=None):
 
 
 def _run(chosen, ledger):
-    if not ledger.path.exists():
+    if not os.path.exists(ledger.path):
         raise LedgerError(f"There is no ledger at {ledger.path} yet: run a notebook, or name another with --ledger.")
     if chosen.command == "export":
         export(ledger, chosen.table, chosen.file)
     elif chosen.command == "claims":
-        print(claims_text(claims(ledger), shutil.get_terminal_size((110, 0)).columns))
+        say(claims_text(claims(ledger), shutil.get_terminal_size((110, 0)).columns))
     elif chosen.command == "integrity":
         ledger.query("SELECT 1")  # refuses what is no ledger
         found = problems(ledger)
-        print("\n".join(found) or "ok: the file, its claims, and the checkpoints and model cards that it names.")
+        say("\n".join(found) or "ok: the file, its claims, and the checkpoints and model cards that it names.")
         return 1 if found else 0
     else:
-        print(summary(ledger))
+        say(summary(ledger))
     return 0

@@ -13,13 +13,14 @@ import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from scipy.special import betaincinv, expit, logit, stdtrit
 
-from labkit.ledger import Ledger
+from labkit.ledger import Ledger, one_line, say
 
 CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 MIN_REPLICATES = 5
@@ -74,6 +75,7 @@ class ClaimResult:
     control_mean: float | None
     id: int | None
     over: str
+    control_is: str | None
     no_control: str | None
 
     @property
@@ -86,8 +88,8 @@ class ClaimResult:
     def _line(self, measured):
         parts = [self.statement, f"Threshold: {self.threshold}", f"Measured: {measured}"]
         parts += [f"Replicates redraw only: {self.over}"] if self.over != "everything" else []
-        parts += [f"No control: {self.no_control}"] if self.no_control else []
-        return " ".join(part.rstrip(" .") + "." for part in [*parts, f"Source: {self.source}"])
+        parts += [f"Control: {self.control_is}"] if self.control_is else [f"No control: {self.no_control}"]
+        return " ".join(one_line(part).rstrip(" .") + "." for part in [*parts, f"Source: {self.source}"])
 
     def __str__(self):
         return f"{self.verdict.upper()}: {self._line(f'[measured: {self.measured}]')}"
@@ -115,6 +117,7 @@ def claim(
     at_most=None,
     within=None,
     control=None,
+    control_is=None,
     no_control=None,
     source,
     scale="linear",
@@ -137,13 +140,16 @@ def claim(
             one-sided tests: both bounds lie inside.
         control: [m], m >= 5, the same measurement where the effect should be absent. The claim is EMPTY, and fails,
             where the control's mean meets the threshold.
-        no_control: why there is no control. Exactly one of the two is needed.
+        control_is: what the control is, in words: "the same probe on the untrained layer". Needed beside a control.
+        no_control: why there is no control. Exactly one of the two, control or no_control, is needed.
         source: what the claim mirrors, such as "Belkin et al. 2019, fig. 2".
         scale: where the mean is taken: "linear"; "log" for ratios and losses (> 0); "logit" for rates in (0, 1).
         trials: for the logit scale: the number of yes/no outcomes behind each rate, such as the size of the test set.
             Each rate k/m is then taken as (k + 1/2)/(m + 1), so that 0 and 1 have a logit too.
         over: what a replicate redraws, where that is not everything, such as "initialisation".
         runs: ids of the training runs that the claim rests on, such as `ensemble.run_ids`.
+
+    Numbers may be those of Python, NumPy, PyTorch or pandas, and lists of them.
 
     Raises:
         ClaimFailed, ClaimEmpty: the claim does not hold, its control meets the threshold. It is in the ledger by then.
@@ -157,7 +163,13 @@ def claim(
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
     if (control is None) == (no_control is None) or (control is None and not _is_text(no_control)):
         raise ClaimError('Give the claim either control=... (where the effect should be absent) or no_control="why".')
-    values = _replicates(values, "values")
+    _require(
+        _is_text(control_is) if control is not None else control_is is None,
+        'Say beside control=... in words what it is, as control_is="the same probe on the untrained layer".',
+    )
+    values, runs = _replicates(values, "values"), _run_ids(runs)
+    at_least, at_most, within, trials = map(_plain, (at_least, at_most, within, trials))
+    trials = _whole(trials)
     if values.dtype == bool:
         _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
         scale = "yes/no"
@@ -168,7 +180,8 @@ def claim(
     outcome, threshold = _judge(values, control, at_least, at_most, within, scale, trials)
 
     demonstration, ledger = _demonstration.get(), Ledger()
-    found = {"statement": statement, **outcome, "source": source, "over": over, "no_control": no_control}
+    found = {"statement": statement, **outcome, "source": source, "over": over}
+    found |= {"control_is": control_is, "no_control": no_control}
     row = found | {
         "session_id": ledger.session(),
         "scale": scale,
@@ -180,9 +193,9 @@ def claim(
         "values": values.tolist(),
         "control": None if control is None else control.tolist(),
         "demonstration": int(demonstration is not None),
+        "claim_run": [{"run_id": run} for run in runs],
     }
     (claim_id,) = ledger.record("claim", row)
-    ledger.record("claim_run", [{"claim_id": claim_id, "run_id": run} for run in dict.fromkeys(runs)])
     result = ClaimResult(**found, threshold=threshold, id=claim_id)
     _show(result._repr_html_(), str(result))
     if demonstration is not None:
@@ -216,7 +229,7 @@ def contradictions(row) -> list[str]:
     Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
     """
     row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
-    within = None if row["within_low"] is None else (row["within_low"], row["within_high"])
+    within = None if row["within_low"] is None else [row["within_low"], row["within_high"]]
     values, control = (text and np.asarray(json.loads(text)) for text in (row["values"], row["control"]))
     trials = row["trials"] and int(row["trials"])
     found, _ = _judge(values, control, row["at_least"], row["at_most"], within, row["scale"], trials)
@@ -263,13 +276,13 @@ def predict(question, options) -> Prediction:
         options: at least two different answers.
     """
     prediction = Prediction(question, options)
-    items = "".join(f"<li>{html.escape(option)}</li>" for option in options)
+    items = "".join(f"<li>{html.escape(option)}</li>" for option in prediction.options)
     page = f'<div class="prediction"><p><strong>Predict:</strong> {html.escape(question)}</p><ul>{items}</ul></div>'
     # One bundle: a page with a kernel shows the widget, any other the text. The widget's id changes with every run; it
     # is only in the widget's own MIME type, which regression tests do not compare.
     has_kernel = getattr(get_ipython(), "kernel", None) is not None
     widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
-    _show(page, "\n- ".join([f"Predict: {question}", *options]), widget)
+    _show(page, "\n- ".join([f"Predict: {question}", *prediction.options]), widget)
     return prediction
 
 
@@ -278,7 +291,8 @@ class Prediction:
 
     def __init__(self, question, options):
         _require(_is_text(question), "The question is missing: give it as a line of text.")
-        is_list = isinstance(options, list | tuple) and all(map(_is_text, options))
+        options = _plain(options)
+        is_list = isinstance(options, list) and all(map(_is_text, options))
         _require(is_list and len(set(options)) == len(options) >= 2, "Give at least two different options, as a list.")
         self.question, self.options = question, tuple(options)
         self.option = self.confidence = self.outcome = None
@@ -294,7 +308,15 @@ class Prediction:
         _show(f"<p>{html.escape(text)}</p>", text)
 
     def resolve(self, outcome) -> None:
-        """Say which option the measurement supports and how the prediction did. ClaimError if it is no option."""
+        """Say which option the measurement supports and how the prediction did.
+
+        `outcome` is that option as text, or a list of conditions on what was measured, one for each option in their
+        order, of which exactly one is true: `guess.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])`.
+        ClaimError for anything else.
+        """
+        outcome = _plain(outcome)
+        if isinstance(outcome, list):
+            outcome = self._supported([bool(condition) for condition in outcome])
         _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
         self.outcome = outcome
         if self._button is not None:
@@ -308,8 +330,15 @@ class Prediction:
             text += "You were right." if correct else "You were wrong: what did you expect, and why?"
         _show(f"<p>{html.escape(text)}</p>", text)
 
+    def _supported(self, conditions):
+        """The option whose condition is true."""
+        fit = len(conditions) == len(self.options) and sum(conditions) == 1
+        _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {conditions}.")
+        return self.options[conditions.index(True)]
+
     def _record(self, option, confidence):
         chance = 1 / len(self.options)
+        option, confidence = _plain(option), _plain(confidence)
         _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
         _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
         in_range = isinstance(confidence, numbers.Real) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
@@ -350,13 +379,37 @@ class Prediction:
         """Nothing more: `predict` has shown the question already, also where it is the last call of a cell."""
 
 
+def _plain(value):
+    """Python's own numbers, and lists of them: of a tensor with gradient or on a GPU, a Series, a list of these."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    other = isinstance(value, numbers.Real | Decimal) and not isinstance(value, int | float)  # a fraction, say
+    return float(value) if other else value
+
+
+def _whole(value):
+    """A whole number as an int, also one written as 100.0. What is none, as it was."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _run_ids(runs):
+    """The ids in `runs`, each once, or a ClaimError. A run that could not be recorded has none."""
+    runs = _plain(runs)
+    ids = [_whole(run) for run in (runs if isinstance(runs, list) else [runs]) if run is not None]
+    _require(all(map(_is_whole, ids)), "runs must be the ids of training runs, such as ensemble.run_ids.")
+    return list(dict.fromkeys(ids))
+
+
 def _replicates(values, name):
     """`values` as an array [n] of booleans or floats, or a ClaimError that says what is wrong with them."""
-    if hasattr(values, "detach"):  # a tensor, perhaps on a GPU
-        values = values.detach().cpu()
     try:
-        values = np.asarray(values)
-    except (TypeError, ValueError):  # lists of different lengths, for example
+        values = np.asarray(_plain(values))
+    except (TypeError, ValueError, RuntimeError):  # lists of different lengths, for example
         values = np.asarray(None)
     _require(values.dtype.kind in "biuf", f"{name} must be a flat list or array of numbers or booleans.")
     _require(values.ndim <= 1, f"{name} must be one-dimensional, one number a replicate; its shape is {values.shape}.")
@@ -375,7 +428,7 @@ def _on_scale(values, name, scale, trials):
     """Replicates moved to the scale on which they are tested, or a ClaimError where they do not fit it."""
     if trials is not None:
         _require(scale == "logit", 'trials belongs to rates on the logit scale: add scale="logit" or leave it out.')
-        _require(isinstance(trials, numbers.Integral) and trials >= 1, "trials must be a whole number, at least 1.")
+        _require(_is_whole(trials) and trials >= 1, "trials must be a whole number, at least 1.")
         yes = np.round(values * trials)
         fit = (abs(values * trials - yes) < 0.01) & (yes >= 0) & (yes <= trials)
         _require(fit.all(), f"{name} does not fit trials={trials}: a rate times trials must be a whole number.")
@@ -392,9 +445,9 @@ def _threshold(at_least, at_most, within, scale):
     forward, _, _, low, high = _SCALES[scale]
     given = [limit for limit in (at_least, at_most, within) if limit is not None]
     _require(len(given) == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
-    pair = isinstance(within, tuple | list) and len(within) == 2
+    pair = isinstance(within, list) and len(within) == 2
     _require(within is None or pair, "within must be a pair (low, high).")
-    limits = list(within) if pair else given
+    limits = within if pair else given
     fit = all(isinstance(x, numbers.Real) and math.isfinite(x) and low < x < high for x in limits)
     _require(fit, f"The threshold must be a finite number strictly between {low} and {high} on the {scale} scale.")
     _require(limits == sorted(set(limits)), f"within=(low, high) needs low < high, and not {within}.")
@@ -435,7 +488,7 @@ def _format(*values):
 
 def _show(page, text, more=None):
     if get_ipython() is None:
-        print(text)
+        say(text)
     else:
         display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 

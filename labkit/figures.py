@@ -2,7 +2,10 @@
 
 import base64
 import io
+import json
+import numbers as kinds
 import re
+from collections import Counter
 from html import escape
 
 import matplotlib as mpl
@@ -13,7 +16,9 @@ from cycler import cycler
 from IPython.display import HTML, display
 from matplotlib.category import StrCategoryLocator
 from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
-from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.container import BarContainer, ErrorbarContainer, StemContainer
+from matplotlib.dates import DateConverter, num2date
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 from PIL import Image
 from scipy import stats
@@ -52,6 +57,7 @@ STYLE = {
     "ytick.labelsize": 9,
 }
 CSS_PIXELS = 96  # CSS pixels in an inch of figure: `show` draws more pixels than it lays out, so text stays sharp
+UNNAMED = ("_child", "_container")  # how matplotlib's names for "no label" begin
 MAX_ROWS = 200  # rows in the tables below a figure
 
 
@@ -70,21 +76,23 @@ def show(fig, *, alt, caption, data=None):
     alt      what the figure shows, for those who do not see it. No measured digits: it must be the same on every
              machine, whatever the measurement gave.
     caption  plain text below the figure, also without measured digits.
-    data     a DataFrame to list instead of the numbers that `numbers` reads off the figure.
+    data     a DataFrame, or what makes one, to list instead of the numbers that `numbers` reads off the figure.
 
     Raises TypeError when `fig` is no Figure, ValueError when alt or caption is empty or holds a decimal number.
     """
     if not isinstance(fig, mpl.figure.Figure):
         raise TypeError(f"show() needs a matplotlib Figure, not {type(fig).__name__}: pass fig or ax.figure.")
     alt, caption = _sentence(alt, "alt"), _sentence(caption, "caption")
-    if data is not None and (any(data.index.names) or not pd.api.types.is_integer_dtype(data.index)):
-        data = data.reset_index()  # an index with a name or with texts says something
-    tables = _tables(numbers(fig) if data is None else [("", data)])
-    png, width = base64.b64encode(_png(fig)).decode(), round(fig.get_figwidth() * CSS_PIXELS)
+    try:
+        tables = _tables(numbers(fig) if data is None else [("", _with_index(data))])
+    except Exception as error:  # a figure without its numbers is better than none
+        note = f"The numbers cannot be listed ({type(error).__name__}: {error})."
+        tables = _tables([(note, pd.DataFrame())])
+    picture = _img(alt, _png(fig), fig)
     plt.close(fig)  # or the notebook would show it a second time
     display(
         HTML(f"""<figure style="margin:0">
-<img alt="{escape(alt)}" width="{width}" style="max-width:100%;height:auto" src="data:image/png;base64,{png}">
+{picture}
 <figcaption>{escape(caption)}</figcaption>
 <details><summary>Numbers in this figure</summary>
 {tables}
@@ -93,31 +101,94 @@ def show(fig, *, alt, caption, data=None):
     )
 
 
+# What the slider does. It finds its parts from its own place, so that several on one page do not disturb each other.
+_MOVE = """
+const figure = this.closest('figure'), frame = JSON.parse(figure.dataset.frames)[this.value];
+figure.querySelector('img').src = frame.src;
+figure.querySelector('img').alt = frame.alt;
+figure.querySelector('output').textContent = frame.label;
+this.setAttribute('aria-valuetext', frame.label);
+""".replace("\n", " ").strip()
+
+
+def slider(frames, *, alt, caption, name="Shown"):
+    """Shows one of several figures at a time, chosen by a slider, as one HTML output; closes the figures.
+
+    frames   dict from a label (a text or a number, such as a width or a step) to a Figure; all of one size
+    alt      dict from each label to what its figure shows; or one text for all, to which the label is added
+    caption  plain text below the figures
+    name     what the labels are, such as "Width": stands beside the slider
+
+    It needs no kernel: it works by mouse and keyboard in JupyterLab, in Colab and on a page. Where scripts are
+    stripped, as on GitHub, the first figure stands alone. As in `show`, texts hold no measured digits.
+
+    Raises TypeError where a frame is no Figure; ValueError for fewer than two frames, figures of different sizes, a
+    text that is empty or holds a decimal number, or labels without an alt text.
+    """
+    if len(frames) < 2:
+        raise ValueError("slider() needs at least two frames: show one figure by show().")
+    if not all(isinstance(fig, mpl.figure.Figure) for fig in frames.values()):
+        raise TypeError("slider() needs a dict from labels to matplotlib Figures.")
+    if len({tuple(fig.get_size_inches()) for fig in frames.values()}) > 1:
+        raise ValueError("slider() needs figures of one size, or the page would jump: give all the same figsize.")
+    if isinstance(alt, dict) and alt.keys() != frames.keys():
+        raise ValueError("slider() needs an alt text for each label, and for no other.")
+    caption, name, shown = _sentence(caption, "caption"), _sentence(name, "name"), []
+    for label, fig in frames.items():
+        text = alt[label] if isinstance(alt, dict) else alt
+        shown.append({"label": str(label), "alt": f"{_sentence(text, 'alt')} {name}: {label}.", "src": _smallest(fig)})
+        plt.close(fig)
+    first = _img(shown[0]["alt"], shown[0]["src"], fig)
+    # data-lm-suppress-shortcuts: in JupyterLab the arrow keys move the slider, not the selected cell
+    display(
+        HTML(f"""<figure style="margin:0" data-frames="{escape(json.dumps(shown))}">
+{first}
+<label>{escape(name)}: <input type="range" min="0" max="{len(shown) - 1}" step="1" value="0"
+ aria-valuetext="{escape(shown[0]["label"])}" data-lm-suppress-shortcuts="true"
+ style="width:min(22rem,60%);vertical-align:middle" oninput="{_MOVE}">
+<output>{escape(shown[0]["label"])}</output></label>
+<figcaption>{escape(caption)}</figcaption>
+</figure>""")
+    )
+
+
 def numbers(fig):
     """The plotted numbers of a figure: a list of (panel title, DataFrame).
 
-    The columns are the series (its legend label), the x and the y axis (by their labels), and low and high where
-    something is drawn around a value: error bars, a band, or the replicates of `lines_with_spread` (lowest, highest).
-    Read are lines, error bars, bars, points, bands and heat maps; `axhline` and `axvline` are listed once; images are
-    only counted. An artist whose label starts with an underscore is left out, as from a legend.
+    The columns are the series (its legend label), the x and the y axis (by their labels; in three dimensions z, too),
+    and low and high where something is drawn around a value: error bars, a band, or the replicates of
+    `lines_with_spread` (lowest, highest). They are around y, or around x where x alone has error bars or bars lie. The
+    value of a bar is where it ends; one that starts elsewhere than at 0 has its two ends as low and high.
+
+    Read are lines, error bars, bars, stems, points, bands and heat maps; `axhline` and `axvline` are listed once;
+    images are only counted. What else is drawn is named in the last title. An artist whose label starts with an
+    underscore is left out, as from a legend.
     """
     panels, images = [], {}
-    for axes in (axes for axes in fig.axes if axes.get_label() != "<colorbar>"):
+    unread = Counter(type(artist).__name__ for artist in (*fig.images, *fig.lines, *fig.patches))
+    for axes in (axes for axes in _all_axes(fig.axes) if axes.get_label() != "<colorbar>"):
         title = next(filter(None, map(axes.get_title, ("center", "left", "right"))), "")
         x_name, y_name = axes.get_xlabel() or "x", axes.get_ylabel() or "y"
+        z_name = (axes.get_zlabel() or "z") if hasattr(axes, "get_zlabel") else None
         for image in axes.images:
-            images.setdefault(image.get_array().shape[:2], []).append(title)
-        for mesh in (drawn for drawn in axes.collections if isinstance(drawn, QuadMesh)):
-            corners = mesh.get_coordinates()
-            x, y = ((corners[:-1, :-1] + corners[1:, 1:]) / 2).reshape(-1, 2).T
-            cells = {0: _categories(axes.xaxis, x), 1: _categories(axes.yaxis, y), 2: mesh.get_array().ravel()}
-            panels.append((title, pd.DataFrame(cells).set_axis([x_name, y_name, "value"], axis=1)))
-        if series := _series(axes, y_name):
-            frame = pd.concat(series).set_axis(["series", x_name, y_name, "low", "high"], axis=1)
-            panels.append((title, frame if frame.iloc[:, 3:].notna().any(axis=None) else frame.iloc[:, :3]))
+            if image.get_array() is None:
+                unread[type(image).__name__] += 1
+            else:
+                images.setdefault(image.get_array().shape[:2], []).append(title)
+        panel = _Panel(axes, unread)
+        for mesh in panel.meshes:
+            panels.append((title, mesh.set_axis([x_name, y_name, "value"], axis=1)))
+        if series := panel.frames(y_name):
+            frame = pd.concat(series).set_axis(["series", x_name, y_name, z_name, "low", "high"], axis=1)
+            kept = [True, True, True, z_name is not None] + [frame.iloc[:, 4:].notna().any(axis=None)] * 2
+            panels.append((title, frame.loc[:, kept]))
     for (height, width), titles in images.items():
         named = f"; titles: {', '.join(titles)}" if any(titles) else ""
         panels.append((f"Images of {height} by {width} pixels: {len(titles)}{named}.", pd.DataFrame()))
+    if unread:
+        title, frame = panels.pop() if panels else ("", pd.DataFrame())
+        names = ", ".join(f"{count} {name}" for name, count in unread.items())
+        panels.append((f"{title} Not listed: {names}.".strip(), frame))
     return panels
 
 
@@ -194,8 +265,11 @@ def digit_grid(images, titles=None, *, columns=10, **imshow):
 
 
 def _array(values):
-    """A NumPy array of a tensor (on any device, with or without gradient), an array or a list."""
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    """A NumPy array of a tensor (on any device, with or without gradient, bfloat16), an array, or a list of these."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        return np.asarray(values.double() if values.is_floating_point() else values)
+    return np.asarray([_array(item) for item in values] if isinstance(values, list | tuple) else values)
 
 
 def _sentence(text, name):
@@ -208,95 +282,265 @@ def _sentence(text, name):
     return text
 
 
+def _img(alt, src, fig):
+    """A picture in HTML, as wide as the figure."""
+    width = round(fig.get_figwidth() * CSS_PIXELS)
+    return f'<img alt="{escape(alt)}" width="{width}" style="max-width:100%;height:auto" src="{src}">'
+
+
 def _png(fig):
-    """The figure as a PNG of 256 colours: smaller, and the eye sees no difference."""
+    """The figure as a PNG of 256 colours, which is smaller, and the eye sees no difference: the address of an image."""
     for axes in fig.axes:
         if axes.images:
             axes.grid(False)  # the grid would cross the image
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png")
     Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue()
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"
 
 
-def _series(axes, y_name):
-    """What is drawn in the axes: one DataFrame a series, with its label, x, y, and low and high around y."""
-    found, around, references = [], [], []
-    legend = axes.get_legend()
-    handles = zip(legend.legend_handles, legend.get_texts(), strict=True) if legend else ()
-    labels = {_color(handle): text.get_text() for handle, text in handles}
+def _smallest(fig):
+    """The figure as PNG or, where that is smaller, as SVG: the address of an image."""
+    png, svg = _png(fig), io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "labkit"}):  # the same figure gives the same file
+        fig.savefig(svg, format="svg", metadata={"Date": None})
+    return min(png, f"data:image/svg+xml;base64,{base64.b64encode(svg.getvalue()).decode()}", key=len)
 
-    def add(artist, label, x, y, low=np.nan, high=np.nan):
-        if label.startswith(("_child", "_container")):  # matplotlib's names for "no label"
-            label = labels.get(_color(artist), "")  # seaborn labels its series only in the legend, by colour
-        if not label.startswith("_") and len(x):
-            found.append((pd.DataFrame({"series": label, "x": x, "y": y, "low": low, "high": high}), _color(artist)))
 
-    for box in axes.containers:
-        if isinstance(box, BarContainer) and len(box):
-            x, y, width, height = np.array([bar.get_bbox().bounds for bar in box]).T
-            point = (width, y + height / 2) if box.orientation == "horizontal" else (x + width / 2, height)
-            add(box[0], box.get_label(), *point, *_ends(box.errorbar))
-        elif isinstance(box, ErrorbarContainer) and box[0]:
-            add(box[0], box.get_label(), *box[0].get_data(orig=False), *_ends(box))
-    for line in axes.lines:
-        x, y = line.get_data(orig=False)
-        if line.get_label() == "_replicate":
-            around.append((line, x, y, y))
-        elif line.get_transform() == axes.transData:
-            add(line, line.get_label(), x, y)
-        else:  # axvline has an x, axhline a y, axline neither
-            x = x[0] if line.get_transform() == axes.get_xaxis_transform("grid") else np.nan
-            y = y[0] if line.get_transform() == axes.get_yaxis_transform("grid") else np.nan
-            label = "reference line" if line.get_label().startswith("_") else line.get_label()
-            references.append(pd.DataFrame({"series": [label], "x": x, "y": y, "low": np.nan, "high": np.nan}))
-    for drawn in axes.collections:
-        if isinstance(drawn, PathCollection):
-            add(drawn, drawn.get_label(), *np.ma.filled(drawn.get_offsets(), np.nan).T)
-        elif isinstance(drawn, PolyCollection) and len(drawn.get_paths()) == 1:
-            # fill_between: a start, there along one edge, an end, back along the other, and the start again
-            corners = drawn.get_paths()[0].vertices
-            there, back = corners[1 : len(corners) // 2], corners[len(corners) // 2 + 1 : -1][::-1]
-            if np.array_equal(there[:, 0], back[:, 0]):
-                around.append((drawn, there[:, 0], *np.sort([there[:, 1], back[:, 1]], axis=0)))
-    for drawn, x, low, high in around:  # belongs to the line of its colour over the same x, or stands alone
-        line = next((f for f, color in found if color == _color(drawn) and np.array_equal(f["x"], x)), None)
-        if line is None:
-            add(drawn, drawn.get_label(), x, np.nan, low, high)
+def _all_axes(some):
+    """The axes, and those that are set into them."""
+    for axes in some:
+        yield axes
+        yield from _all_axes(axes.child_axes)
+
+
+class _Panel:
+    """What is drawn in axes: `series` and `meshes` (heat maps), a DataFrame each; `unread` counts what is not read."""
+
+    def __init__(self, axes, unread):
+        self.axes, self.unread, self.meshes, self.series, self.around, self.references = axes, unread, [], [], [], []
+        legend = axes.get_legend()
+        handles = zip(legend.legend_handles, legend.get_texts(), strict=True) if legend else ()
+        self.labels = {_color(handle): text.get_text() for handle, text in handles}
+        groups = [box for box in axes.containers if isinstance(box, BarContainer | ErrorbarContainer | StemContainer)]
+        parts = {id(part) for box in groups for part in (*box.get_children(), getattr(box, "errorbar", None))}
+        for artist in (*groups, *axes.lines, *axes.collections, *axes.patches):
+            if id(artist) in parts:
+                continue
+            try:
+                known = self.read(artist, str(artist.get_label()))
+            except Exception:  # of a kind that looks like another one
+                known = False
+            if not known:
+                unread[type(artist).__name__] += 1
+        for drawn in self.around:
+            self.attach(*drawn)
+
+    def read(self, artist, label):
+        """Whether it is of a kind that can be read, or left out by its label; then it has been."""
+        if hasattr(self.axes, "get_zlabel"):
+            if not hasattr(artist, "get_data_3d") and not hasattr(artist, "_offsets3d"):
+                return False
+            x, y, z = artist.get_data_3d() if hasattr(artist, "get_data_3d") else artist._offsets3d
+            self.add(artist, label, *map(_filled, (x, y, z)))
+        elif isinstance(artist, BarContainer):
+            self.bars(artist, label)
+        elif isinstance(artist, ErrorbarContainer):
+            self.error_bars(artist, label)
+        elif isinstance(artist, StemContainer):
+            self.add(artist.markerline, label, *artist.markerline.get_data(orig=False))
+        elif isinstance(artist, Line2D):
+            self.line(artist, label, *artist.get_data(orig=False))
+        elif isinstance(artist, PathCollection):
+            self.add(artist, label, *_filled(artist.get_offsets()).T)
+        elif isinstance(artist, QuadMesh):
+            corners = artist.get_coordinates()
+            x, y = ((corners[:-1, :-1] + corners[1:, 1:]) / 2).reshape(-1, 2).T
+            cells = {"x": _named(self.axes.xaxis, x), "y": _named(self.axes.yaxis, y)}
+            self.meshes.append(pd.DataFrame(cells | {"value": _filled(artist.get_array()).ravel()}))
+        elif isinstance(artist, PolyCollection) and (edges := _edges(artist)) is not None:
+            self.around.append((_color(artist), label, *edges))
         else:
-            line["low"], line["high"] = np.fmin(line["low"], low), np.fmax(line["high"], high)
+            return label.startswith("_") and not label.startswith((*UNNAMED, "_nolegend_"))  # as all contours are
+        return True
 
-    frames = [frame for frame, _ in found]
-    for i, frame in enumerate((frame for frame in frames if frame["series"].iloc[0] == ""), 1):
-        frame["series"] = y_name if len(frames) == 1 else f"series {i}"
-    for frame in frames:
-        frame["x"], frame["y"] = _categories(axes.xaxis, frame["x"]), _categories(axes.yaxis, frame["y"])
-    return frames + references
+    def add(self, artist, label, x, y, z=np.nan, low=np.nan, high=np.nan, of="y"):
+        """A series, with low and high around its y, or x; unless its label begins with an underscore."""
+        if label.startswith(UNNAMED):
+            label = self.labels.get(_color(artist), "")  # seaborn labels its series only in the legend, by colour
+        if not label.startswith("_") and len(x):
+            columns = {"series": label, "x": x, "y": y, "z": z, "low": low, "high": high}
+            self.series.append((pd.DataFrame(columns), of, _color(artist)))
+
+    def bars(self, bars, label):
+        if len(bars) == 0:
+            return
+        x, y, x_end, y_end = np.array([bar.get_bbox().extents for bar in bars]).T
+        lies = bars.orientation == "horizontal"
+        start, end = (x, x_end) if lies else (y, y_end)
+        x, y = (x_end, (y + y_end) / 2) if lies else ((x + x_end) / 2, y_end)
+        low, high = _ends(bars.errorbar, x, y)
+        if bars.errorbar is None and start.any():
+            low, high = np.sort([start, end], axis=0)
+        self.add(bars[0], label, x, y, low=low, high=high, of="x" if lies else "y")
+
+    def error_bars(self, bars, label):
+        line, _, ranges = bars
+        self.unread.update(["error bars of x"] if bars.has_xerr and bars.has_yerr else [])
+        if line is not None:
+            x, y = line.get_data(orig=False)
+            low, high = _ends(bars, x, y)
+            self.add(line, label, x, y, low=low, high=high, of="y" if bars.has_yerr else "x")
+        elif ranges:
+            segments = _segments(bars)
+            low, high = np.sort(segments[..., 1 if bars.has_yerr else 0], axis=1).T
+            if bars.has_yerr:
+                self.around.append((None, label, segments[:, 0, 0], low, high))
+            else:
+                self.add(ranges[0], label, np.full(len(low), np.nan), segments[:, 0, 1], low=low, high=high, of="x")
+
+    def line(self, line, label, x, y):
+        place = line.get_transform()
+        if label == "_replicate":
+            self.around.append((_color(line), label, x, y, y))
+        elif place == self.axes.transData:
+            self.add(line, label, x, y)
+        else:  # axvline has an x, axhline a y, axline neither
+            x = x[0] if place == self.axes.get_xaxis_transform("grid") else np.nan
+            y = y[0] if place == self.axes.get_yaxis_transform("grid") else np.nan
+            columns = {"series": "reference line" if label.startswith("_") else label, "x": [x], "y": [y], "z": np.nan}
+            self.references.append((pd.DataFrame(columns | {"low": np.nan, "high": np.nan}), "y", None))
+
+    def attach(self, color, label, x, low, high):
+        """Low and high belong to a series of their colour over the same x, which they enclose, or stand alone."""
+        for series, _, its_color in self.series:
+            rows = _rows(series["x"].to_numpy(), x) if color in (None, its_color) else None
+            if rows is None:
+                continue
+            around = series["low"].to_numpy()[rows], series["y"].to_numpy()[rows], series["high"].to_numpy()[rows]
+            if label == "_replicate" or (series["low"].isna().all() and _encloses(low, around[1], high)):
+                series.loc[rows, "low"] = np.fmin.reduce([low, *around[:2]])
+                series.loc[rows, "high"] = np.fmax.reduce([high, *around[1:]])
+                return
+        artist = mpl.lines.Line2D([], [], color=color or "black")
+        self.add(artist, label, x, np.nan, low=low, high=high)
+
+    def frames(self, y_name):
+        """The series, each with a name and with the dates and categories of its axes; then the reference lines."""
+        unnamed = [series for series, *_ in self.series if series["series"].iloc[0] == ""]
+        for i, series in enumerate(unnamed, 1):
+            series["series"] = y_name if len(self.series) == 1 else f"series {i}"
+        for series, of, _ in self.series + self.references:
+            for end in ("low", "high"):
+                series[end] = _dates(self.axes.xaxis if of == "x" else self.axes.yaxis, series[end])
+            series["x"], series["y"] = _named(self.axes.xaxis, series["x"]), _named(self.axes.yaxis, series["y"])
+        return [series for series, *_ in self.series + self.references]
+
+
+def _filled(values):
+    """Numbers as floats, NaN where they are masked."""
+    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
 def _color(artist):
     """The colour of a line, bar or collection as a hex text; None where it has none."""
-    colors = mpl.colors.to_rgba_array(artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor())
+    colored = getattr(artist, "get_color", None) or getattr(artist, "get_facecolor", None)
+    colors = mpl.colors.to_rgba_array(colored()) if colored else ()
     return mpl.colors.to_hex(colors[0]) if len(colors) else None
 
 
-def _ends(bars):
-    """Low and high of error bars (of y, where x has some too); NaN without any."""
-    if bars is None:
-        return np.nan, np.nan
-    ends = np.array([path.vertices for path in bars[2][-1].get_paths()])  # [n, two ends, xy]
-    return np.sort(ends[..., 1 if bars.has_yerr else 0], axis=1).T
+def _segments(bars):
+    """The error bars of y, or of x where only that has some: [n, two ends, xy]."""
+    return np.array([path.vertices for path in bars[2][-1].get_paths()]).reshape(-1, 2, 2)
 
 
-def _categories(axis, positions):
-    """Positions on an axis of categories (named ticks one apart) as those names; on any other axis unchanged."""
+def _ends(bars, x, y):
+    """Low and high of the error bars at each point; NaN where a point has none, as `errorevery` would have it."""
+    low, high = np.full((2, len(x)), np.nan)
+    if bars is None or not bars[2]:
+        return low, high
+    value, place = (1, 0) if bars.has_yerr else (0, 1)
+    points, next_one = np.stack([x, y], axis=1), 0
+    segments = _segments(bars)
+    for i, ends in enumerate(segments):
+        if len(segments) < len(x):  # the next point that it can belong to
+            at = np.isclose(points[:, place], ends[0, place]) & (np.arange(len(x)) >= next_one)
+            at &= (ends[:, value].min() <= points[:, value]) & (points[:, value] <= ends[:, value].max())
+            if not at.any():
+                continue
+            i = at.argmax()
+        low[i], high[i] = np.sort(ends[:, value])
+        next_one = i + 1
+    return low, high
+
+
+def _edges(band):
+    """x, low and high of what `fill_between` drew, over all its parts; None where it is something else."""
+    parts = []
+    for path in band.get_paths():
+        # A start, there along one edge, an end, back along the other, and the start again.
+        corners = path.vertices
+        there, back = corners[1 : len(corners) // 2], corners[len(corners) // 2 + 1 : -1][::-1]
+        if not np.array_equal(there[:, 0], back[:, 0]):
+            return None
+        parts.append([there[:, 0], *np.sort([there[:, 1], back[:, 1]], axis=0)])
+    return np.concatenate(parts, axis=1) if parts else None
+
+
+def _rows(of, x):
+    """The places of each x among those of a line; None where one is not there, or there twice."""
+    if np.array_equal(of, x):
+        return np.arange(len(of))
+    index = pd.Index(of)
+    rows = index.get_indexer(x) if index.is_unique else np.array([-1])
+    return None if (rows < 0).any() else rows
+
+
+def _encloses(low, y, high):
+    """Whether low and high lie around y, but for rounding, wherever all three are known."""
+    near = 1e-9 * np.nanmax(np.abs(y), initial=0)
+    return not ((low > y + near) | (y > high + near)).any()
+
+
+def _dates(axis, positions):
+    """Positions on an axis of dates as these; on any other axis unchanged."""
+    converter = axis.get_converter() if hasattr(axis, "get_converter") else axis.converter  # before matplotlib 3.10
+    positions = np.asarray(positions, dtype=float)
+    if not isinstance(converter, DateConverter) and "Date" not in type(converter).__name__:
+        return positions
+    period = getattr(axis.axes, "freq", None)  # pandas counts regular dates in periods
+
+    def date(position):
+        if not np.isfinite(position):
+            return pd.NaT
+        if period is not None:
+            return pd.Period(ordinal=round(position), freq=period).start_time
+        return pd.Timestamp(num2date(position, tz=axis.get_units()).replace(tzinfo=None))
+
+    try:
+        return pd.DatetimeIndex([date(position) for position in positions])
+    except (TypeError, ValueError, OverflowError):  # far from any calendar
+        return positions
+
+
+def _named(axis, positions):
+    """Positions on an axis as dates, or as the names of categories (named ticks one apart); on any other unchanged."""
+    positions = _dates(axis, positions)
     names, ticks = [label.get_text() for label in axis.get_majorticklabels()], np.asarray(axis.get_majorticklocs())
     named = isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator) and len(ticks) > 0
-    if not named or not np.all(np.diff(ticks) == 1):
+    if not named or isinstance(positions, pd.DatetimeIndex) or not np.all(np.diff(ticks) == 1):
         return positions
-    nearest = np.round(np.asarray(positions) - ticks[:1])
+    nearest = np.round(positions - ticks[:1])
     inside = len(names) and np.isin(nearest, range(len(names))).all()
     return [names[int(i)] for i in nearest] if inside and all(names) else positions
+
+
+def _with_index(data):
+    """`data` as a DataFrame, with its index as columns where that says something: a name, or texts."""
+    frame = pd.DataFrame(data)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    says = any(frame.index.names) or not pd.api.types.is_integer_dtype(frame.index)
+    return frame.reset_index(allow_duplicates=True) if says else frame
 
 
 def _tables(panels):
@@ -305,7 +549,7 @@ def _tables(panels):
     for title, frame in panels:
         series, kept = np.zeros(len(frame)), []
         if list(frame.columns[:1]) == ["series"]:
-            series = frame.iloc[:, 0].to_numpy(dtype=object)
+            series = frame.iloc[:, 0].map(str).to_numpy(dtype=object)
         for name in pd.unique(series):
             rows = np.flatnonzero(series == name)
             count = min(len(rows), max(2, int(share * len(rows))))
@@ -325,8 +569,15 @@ def _tables(panels):
 
 def _cell(value):
     """A cell of a table: numbers to four significant digits, whole numbers below a million in full."""
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value):
-        text = f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
+    try:
+        number = float(value) if isinstance(value, kinds.Real) and not isinstance(value, bool) else np.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        number = np.nan
+    if np.isfinite(number):
+        text = f"{number:.0f}" if number.is_integer() and abs(number) < 1e6 else f"{number:.4g}"
     else:
-        text = "" if value is None or value != value else escape(str(value))
+        missing = pd.api.types.is_scalar(value) and pd.isna(value)
+        text = "" if missing else escape(str(value))
+        if isinstance(value, pd.Timestamp):
+            text = text.removesuffix(" 00:00:00")
     return f"<td>{text}</td>"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from labkit.ledger import Ledger, outputs_dir
+from labkit.ledger import Ledger, one_line, outputs_dir
 
 FIELDS = {  # what only a person can write, and what is asked
     "purpose": "what it is for, and who may use it",
@@ -103,7 +103,7 @@ def facts(ledger: Ledger, runs: Iterable[int]) -> dict[str, str]:
         means = part[part[key] != ""].groupby(key).value.mean()
         if len(means):
             worst = means.idxmin()
-            add(f"accuracy {what} ({worst})", "mean", "evaluation.value", part[part[key] == worst].id)
+            add(f"accuracy {what} ({one_line(worst)})", "mean", "evaluation.value", part[part[key] == worst].id)
 
     def of_runs(table, condition="run_id IN {runs}", column="id"):
         sql = f"SELECT DISTINCT {column} AS id FROM {table} WHERE " + condition
@@ -121,8 +121,8 @@ def facts(ledger: Ledger, runs: Iterable[int]) -> dict[str, str]:
 def memo(system: str, found: dict[str, str], judgement: dict) -> str:
     """The release memo in Markdown: the facts, and a person's judgement field by field (`FIELDS`)."""
     lines = [f"# Release memo: {system}", "", "## Evidence", "", *(f"- {name}: {text}" for name, text in found.items())]
-    lines += ["", "## Judgement", "", *(f"- {field}: {_line(judgement.get(field))}" for field in FIELDS), ""]
-    return "\n".join(lines)
+    lines += ["", "## Judgement", "", *(f"- {field}: {_said(judgement, field)}" for field in FIELDS), ""]
+    return _page(lines)
 
 
 def refusals(ledger: Ledger, text: str, runs: Iterable[int]) -> list[str]:
@@ -131,7 +131,7 @@ def refusals(ledger: Ledger, text: str, runs: Iterable[int]) -> list[str]:
     Its evidence must be what `facts` finds now, each number with the same rows. No field of judgement may be empty, and
     the decision must not contradict the error that the memo tolerates.
     """
-    evidence, _, judgement = text.partition("## Judgement")
+    evidence, _, judgement = text.partition("\n## Judgement")
     said, given = _bullets(evidence, str.rpartition), _bullets(judgement, str.partition)
     true, problems = facts(ledger, runs), []
     for name, value in true.items():
@@ -171,7 +171,8 @@ def risk_register(ledger: Ledger, runs: Iterable[int]) -> pd.DataFrame:
 def model_card(ledger: Ledger, system: str, runs: Iterable[int], found: dict[str, str], judgement: dict) -> str:
     """A model card (Mitchell et al. 2019) in Markdown, with the YAML header that Hugging Face's hub reads.
 
-    Its values are JSON, which is YAML too. The licence stays undecided: that of the data does not settle it.
+    Its values are JSON, which is YAML too; names are on one line. The licence stays undecided: that of the data does
+    not settle it.
     """
     used = ledger.query(
         "SELECT DISTINCT dataset.name, licence, dataset.sha256 FROM training_run JOIN split ON split.id = split_id "
@@ -180,24 +181,25 @@ def model_card(ledger: Ledger, system: str, runs: Iterable[int], found: dict[str
         [[int(run) for run in runs]],
     )
     scores = [{"type": "accuracy", "name": name, "value": number(found[name])} for name in found if "accuracy" in name]
-    name, sha256 = (used.name.iloc[0], used.sha256.iloc[0]) if len(used) else ("unknown", "unknown")
+    system, names = one_line(system), [one_line(name) for name in used.name]
+    name, sha256 = (names[0], used.sha256.iloc[0]) if names else ("unknown", "unknown")
     result = {"task": {"type": "other", "name": system}, "dataset": {"type": name, "name": name, "revision": sha256}}
     header = {
         "license": "other",
         "license_name": "not-decided",
         "library_name": "pytorch",
         "tags": ["deep-learning-systems", judgement.get("decision") or "draft"],
-        "datasets": sorted(set(used.name)),
+        "datasets": sorted(set(names)),
         "metrics": ["accuracy"],
         "model-index": [{"name": system, "results": [result | {"metrics": scores}]}],
     }
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in header.items()), "---", "", f"# {system}", ""]
+    lines = ["---", *(f"{key}: {_yaml(value)}" for key, value in header.items()), "---", "", f"# {system}", ""]
     for title, field in (("Intended use", "purpose"), ("Out of scope", "not_for"), ("Who is affected", "affected")):
-        lines += [f"## {title}", "", _line(judgement.get(field)) or "(empty)", ""]
+        lines += [f"## {title}", "", _said(judgement, field) or "(empty)", ""]
     lines += ["## Evaluation and training", "", *(f"- {name}: {text}" for name, text in found.items()), ""]
     sets = dict.fromkeys(zip(used.name, used.licence, strict=True))
     lines += ["## Training data", "", *(f"- {name}, {licence or 'licence unknown'}" for name, licence in sets)]
-    return "\n".join([*lines, "", "## Limits", "", _line(judgement.get("residual_risk")) or "(empty)", ""])
+    return _page([*lines, "", "## Limits", "", _said(judgement, "residual_risk") or "(empty)", ""])
 
 
 def datasheet(ledger: Ledger, name: str) -> str:
@@ -210,6 +212,8 @@ def datasheet(ledger: Ledger, name: str) -> str:
         "WHERE dataset.name = ? GROUP BY transform ORDER BY runs DESC",
         [name],
     )
+    if sets.empty:
+        raise ValueError(f"The ledger has no data set {name!r}: train on it first.")
     first = sets.iloc[0]
     lines = [f"# Datasheet: {name}", "", f"Questions and answers: {first.datasheet or '(no page)'}.", ""]
     lines += [f"- source: {first.source or '(unknown)'}", f"- licence: {first.licence or '(unknown)'}"]
@@ -223,7 +227,7 @@ def datasheet(ledger: Ledger, name: str) -> str:
     for use in uses.itertuples():
         count = cited(ledger, "count", "training_run.id", json.loads(use.ids))
         lines.append(f"- {use.transform or 'as collected'}, {use.notebooks}: {count}")
-    return "\n".join([*lines, ""])
+    return _page([*lines, ""])
 
 
 def write(place: str, text: str, *, signed: bool) -> Path:
@@ -233,14 +237,26 @@ def write(place: str, text: str, *, signed: bool) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     mark = "" if signed else "\n**DRAFT - NOT SIGNED**\n"
-    partial.write_text((header or "") + title + mark + body, encoding="utf-8")
+    partial.write_text((header or "") + title + mark + body, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
     return path
 
 
-def _line(text) -> str:
+def _page(lines) -> str:
+    """The lines as a text. A name from the ledger may hold a break of a line: here it would be a line of its own."""
+    return "\n".join(map(one_line, lines))
+
+
+def _said(judgement: dict, field: str) -> str:
     """A judgement as one line of the memo."""
-    return " ".join(str(text if text is not None else "").split())
+    text = judgement.get(field)
+    return "" if text is None else one_line(text)
+
+
+def _yaml(value) -> str:
+    """JSON as YAML reads it: an emoji as it is, for JSON would make it two escapes, which YAML does not join."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c > "\uffff" else f"\\u{ord(c):04x}" for c in text)
 
 
 def _bullets(text: str, cut) -> dict[str, str]:

@@ -67,10 +67,21 @@ def outputs_dir() -> Path:
     if chosen := os.environ.get("LABKIT_OUTPUTS"):
         return Path(chosen).absolute()
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "labkit").is_dir() and (folder / "pyproject.toml").is_file():
+    for folder in (here, *here.parents):  # os.path only says no where a folder may not be looked into
+        if os.path.isdir(folder / "labkit") and os.path.isfile(folder / "pyproject.toml"):
             return folder / "outputs"
     return here / "outputs"
+
+
+def one_line(value) -> str:
+    """A value as text in which white space, each kind of line break among it, is one space."""
+    return " ".join(str(value).split())
+
+
+def say(text, end="\n") -> None:
+    """Print a text. What the stream's code page cannot print becomes a question mark."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), end=end)
 
 
 def save_table(frame, name) -> Path | None:
@@ -91,13 +102,10 @@ def save_table(frame, name) -> Path | None:
 
 
 def write_csv(frame, path) -> None:
-    """Write a DataFrame without its index to a file, whole or not at all, or into an open one. Raises OSError."""
-    if hasattr(path, "write"):
-        frame.to_csv(path, index=False)
-        return
+    """Write a DataFrame without its index to a file, whole or not at all. Raises OSError."""
     partial = Path(f"{path}.partial")
     try:
-        frame.to_csv(partial, index=False)
+        frame.to_csv(partial, index=False, errors="backslashreplace")  # a file's name may hold what is no text
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -126,7 +134,8 @@ class Ledger:
             table: a table of `schema.sql`.
             rows: column -> value. Numbers may be NumPy's or PyTorch's; lists, arrays and dicts are stored as JSON. A
                 column that is None or left out takes the schema's default. A row whose required `…_id` is None belongs
-                to something that was not recorded: it is not recorded either, and its id is None.
+                to something that was not recorded: it is not recorded either, and its id is None. Where another table
+                stands for a column, its value is a list of rows of that table, which belong to this row and get its id.
 
         Raises:
             ValueError: no such table or column, or a row that the schema refuses.
@@ -134,7 +143,7 @@ class Ledger:
         rows = [_prepared(table, row) for row in ([rows] if isinstance(rows, dict) else rows)]
 
         def work(database: sqlite3.Connection) -> list[int | None]:
-            return [None if row is None else _insert(database, table, row) for row in rows]
+            return [row and _insert(database, table, row) for row in rows]
 
         nothing = [None] * len(rows)
         return nothing if rows == nothing else self._write(work) or nothing
@@ -189,12 +198,14 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             return str(self._error(error))
 
+    # Find or add. What a row that is there leaves empty is completed; what it says otherwise is refused (ValueError).
+
     def session(self) -> int | None:
-        """The id of this process's row in `session`: its notebook, machine and software. Added on first use."""
-        return self._find_or_add("session", _session(), ["pid", "started_at"])
+        """The id of this process's row in `session`: its notebook, machine and software as they are on first use."""
+        return self._find_or_add("session", _session(), ["pid", "started_at"], complete=False)
 
     def dataset(self, info: dict) -> int | None:
-        """The id of a data set: the row with this name and sha256, added where it is new."""
+        """The id of a data set: the row with this name and sha256, completed, or added where it is new."""
         return self._find_or_add("dataset", info, ["name", "sha256"])
 
     def split(self, info: dict) -> int | None:
@@ -202,7 +213,7 @@ class Ledger:
         return self._find_or_add("split", info, [name for name in _schema().columns["split"] if name != "id"])
 
     def architecture(self, info: dict) -> int | None:
-        """The id of an architecture: the row with this name and config, added where it is new.
+        """The id of an architecture: the row with this name and config, completed, or added where it is new.
 
         `sha256` may be left out: it is computed from `config`.
         """
@@ -212,16 +223,36 @@ class Ledger:
         return self._find_or_add("architecture", info, ["name", "sha256"])
 
     def environment(self, info: dict) -> int | None:
-        """The id of an environment: the row with this name and these conditions, added where it is new."""
-        return self._find_or_add("environment", info, ["name", "conditions"])
+        """The id of an environment: the row with this name and these conditions, completed, or added where it is new.
 
-    def _find_or_add(self, table: str, info: dict, keys: list[str]) -> int | None:
+        Where no conditions are named, another shift of the same place is another environment: it is the condition.
+        """
+        keys = ["name", "conditions"]
+        try:
+            return self._find_or_add("environment", info, keys)
+        except ValueError:
+            if info.get("conditions") or not info.get("shift"):
+                raise
+            return self._find_or_add("environment", {**info, "conditions": info["shift"]}, keys)
+
+    def _find_or_add(self, table: str, info: dict, keys: list[str], complete: bool = True) -> int | None:
         row = _prepared(table, info)
         same = " AND ".join(f"ifnull({key}, '') = ifnull(?, '')" for key in keys)  # left out, NULL and '' are the same
 
         def work(database: sqlite3.Connection) -> int:
-            found = database.execute(f"SELECT id FROM {table} WHERE {same}", [row.get(key) for key in keys]).fetchone()
-            return found[0] if found else _insert(database, table, row)
+            database.row_factory = sqlite3.Row
+            known = database.execute(f"SELECT * FROM {table} WHERE {same}", [row.get(key) for key in keys]).fetchone()
+            if known is None:
+                return _insert(database, table, row)
+            new = {name: value for name, value in row.items() if value != "" and not _agree(name, known[name], value)}
+            for name in new if complete else ():
+                if known[name] not in (None, ""):
+                    raise ValueError(
+                        f"The ledger has the {table} {row['name']!r} with {name} {known[name]!r}, not {new[name]!r}: "
+                        "give this one another name."
+                    )
+                database.execute(f"UPDATE {table} SET {name} = ? WHERE id = ?", [new[name], known["id"]])
+            return known["id"]
 
         return None if row is None else self._write(work)
 
@@ -262,9 +293,7 @@ class Ledger:
             database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing, a power cut the last rows
             database.execute("BEGIN IMMEDIATE")
             if _identity(database) != (_schema().application_id, _schema().version):  # new, or of an older labkit
-                for statement in _statements():
-                    statement = re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", statement, flags=re.MULTILINE)
-                    database.execute(statement)
+                _complete(database)
             result = work(database)
             database.execute("COMMIT")
             return result
@@ -279,15 +308,19 @@ class Ledger:
                 except sqlite3.OperationalError as error:
                     if _code(error) not in _UNWRITABLE:
                         raise
+                    self._refuse_unfinished()
                     database = self._open("ro&immutable=1")  # in a read-only folder: no lock can be had, none is needed
         except sqlite3.DatabaseError as error:
             raise self._error(error) from error
         if database is None or _identity(database) == (0, 0):
             database = _empty()
-        present = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for table in _schema().columns.keys() - present:  # of an older labkit's ledger: empty, and only for this reader
-            statement = next(text for text in _statements() if f"CREATE TABLE {table} (" in text)
-            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        for table, missing in _missing(database).items():  # of an older labkit's ledger: empty, for this reader only
+            if missing == _schema().columns[table].keys():
+                statement = next(text for text in _statements() if f"CREATE TABLE {table} (" in text)
+                database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            elif missing:
+                nothing = ", ".join(f'NULL AS "{name}"' for name in missing)
+                database.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {nothing} FROM main.{table}")
         database.execute("PRAGMA query_only = ON")
         return database
 
@@ -302,7 +335,8 @@ class Ledger:
                 if _code(error) not in _UNWRITABLE:
                     raise
         path = self.path.as_posix()
-        uri = f"file://{'' if path.startswith('/') else '/'}{quote(path, safe='/:')}?mode={mode}"
+        path = quote(os.fsencode(path), safe="/:")  # as bytes: a name need not be text
+        uri = f"file://{'' if path.startswith('/') else '/'}{path}?mode={mode}"
         database = sqlite3.connect(uri, uri=True, timeout=TIMEOUT, isolation_level=None)
         try:
             if not wal:
@@ -315,6 +349,16 @@ class Ledger:
             database.close()
             raise
         return database
+
+    def _refuse_unfinished(self) -> None:
+        """Nothing is read beside a journal: immutable, SQLite would leave its rows out, or show half of a record."""
+        for suffix in ("-wal", "-journal"):
+            journal = Path(f"{self.path}{suffix}")
+            if os.path.exists(journal) and journal.stat().st_size:
+                raise LedgerError(
+                    f"{self._name} cannot be read where nothing can be written, for {journal.name} holds a part of it: "
+                    "copy both into a folder of your own, and read them there."
+                )
 
     def _refuse_others(self, database: sqlite3.Connection) -> None:
         database.execute("BEGIN")  # one moment for both questions: another process may just be making the ledger
@@ -346,7 +390,7 @@ class Ledger:
         """The path as one would type it here."""
         try:
             return min(str(self.path), os.path.relpath(self.path), key=len)
-        except ValueError:  # on another drive, on Windows
+        except (ValueError, OSError):  # on another drive, on Windows; in a folder that is gone
             return str(self.path)
 
 
@@ -360,20 +404,38 @@ def _identity(database: sqlite3.Connection) -> tuple[int, int]:
     return tuple(database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
 
 
+def _missing(database: sqlite3.Connection) -> dict[str, set[str]]:
+    """The columns of each table that a ledger of an older labkit lacks; all of them where it lacks the table."""
+    found = {}
+    for table, columns in _schema().columns.items():
+        found[table] = columns.keys() - {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
+    return found
+
+
+def _complete(database: sqlite3.Connection) -> None:
+    """Give a new file, or one of an older labkit, the tables and columns that it lacks."""
+    for statement in _statements():
+        database.execute(re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", statement, flags=re.MULTILINE))
+    for table, missing in _missing(database).items():
+        for name in missing:
+            database.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {_schema().columns[table][name]}')
+
+
 @cache
 def _is_local(folder: Path) -> bool:
-    """Whether the folder is on a disk of this machine. Only Linux says; elsewhere SQLite finds out by trying."""
+    """Whether the folder is known to be on a disk of this machine. Only Linux tells; looking never raises."""
     try:
-        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return True
-    folder = folder.resolve()
+        lines = Path("/proc/mounts").read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        folder = folder.resolve()
+    except (OSError, RuntimeError):  # no such file; links in a circle
+        return False
+    mounts = [line.split(" ") for line in lines if line.count(" ") >= 2]
     above = [
         (len(point), order, kind)  # the deepest folder holds, and what was mounted there last
         for order, (_, point, kind, *_) in enumerate(mounts)
-        if folder.is_relative_to(point.replace("\\040", " "))
+        if folder.is_relative_to(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point))  # \040 is a space
     ]
-    return max(above)[-1] in _LOCAL_FILE_SYSTEMS
+    return max(above, default=("unknown",))[-1] in _LOCAL_FILE_SYSTEMS
 
 
 def _enter_wal(database: sqlite3.Connection) -> None:
@@ -440,16 +502,30 @@ def _schema() -> _Schema:
 
 
 def _prepared(table: str, row: dict) -> dict | None:
-    """The row as SQLite takes it; None where what it belongs to was not recorded."""
-    row = {name: _plain(table, name, value) for name, value in row.items()}
-    if any(name in row and row[name] is None for name in _schema().parents.get(table, ())):
+    """The row as SQLite takes it, with rows that belong to it; None where what it belongs to was not recorded."""
+    own = f"{table}_id"
+    children = {name: rows for name, rows in row.items() if own in _schema().columns.get(name, ())}
+    columns = {name: _plain(table, name, value) for name, value in row.items() if name not in children}
+    if any(name in columns and columns[name] is None for name in _schema().parents.get(table, ())):
         return None
-    return {name: value for name, value in row.items() if value is not None}
+    children = {name: [_prepared(name, {**child, own: 0}) for child in rows] for name, rows in children.items()}
+    return {name: value for name, value in columns.items() if value is not None} | children
 
 
 def _insert(database: sqlite3.Connection, table: str, row: dict) -> int:
-    names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
-    return database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())).lastrowid
+    children = {name: rows for name, rows in row.items() if isinstance(rows, list)}
+    columns = {name: value for name, value in row.items() if name not in children}
+    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+    id = database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values())).lastrowid
+    for name, rows in children.items():
+        for child in filter(None, rows):
+            _insert(database, name, child | {f"{table}_id": id})
+    return id
+
+
+def _agree(column: str, known: Any, given: Any) -> bool:
+    """Whether two values of a column say the same. JSON may name the same things in another order."""
+    return known == given or (column == "config" and json.loads(known) == json.loads(given))
 
 
 def _plain(table: str, column: str, value: Any) -> Any:
@@ -470,9 +546,11 @@ def _scalar(value: Any) -> Any:
     """None, a number or text: arrays, lists and dicts as JSON, scalars of NumPy and PyTorch as Python's."""
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, (dict, list, tuple)):
-        return json.dumps(_json(value), ensure_ascii=False)
+        value = json.dumps(_json(value), ensure_ascii=False)
     if isinstance(value, PurePath):
-        return value.as_posix()
+        value = value.as_posix()
+    if isinstance(value, str):  # the name of a file may hold bytes that are no text
+        value = value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError(f"The ledger holds whole numbers of at most 64 bits, not {value}.")
     if value is not None and not isinstance(value, (int, float, str)):
@@ -526,8 +604,8 @@ def notebook_name() -> str:
 def processor() -> str:
     """The processor's name, as the operating system gives it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine() or "unknown"
 

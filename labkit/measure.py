@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from labkit import gate
+from labkit.data import as_tensor, whole
 from labkit.models import mode
 
-
-def _tensor(values):
-    return values.detach() if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
+ROUNDING = 1e-12  # numbers that differ by less than this share of their size are the same: a mean is not exact
 
 
 def _features(values, name, dims=(2,)):
     """`values` as a finite, non-empty float64 tensor whose number of dimensions is in `dims`."""
-    values = _tensor(values)
+    values = as_tensor(values, name)
     shape = list(values.shape)
     if values.ndim not in dims or 0 in shape:
         raise ValueError(
@@ -33,7 +33,7 @@ def _features(values, name, dims=(2,)):
 
 def _targets(values, features, name, classes=None, floats=False):
     """`values` as int64 class numbers (float64 where `floats` are allowed), one for each row of `features`."""
-    values = _tensor(values).to(features.device)
+    values = as_tensor(values, name).to(features.device)
     if values.shape not in (features.shape[-2:-1], features.shape[:-1]):
         raise ValueError(
             f"{name} of shape {list(values.shape)} does not give one target to each row of {list(features.shape)}."
@@ -48,6 +48,13 @@ def _targets(values, features, name, classes=None, floats=False):
     if values.min() < 0 or (classes and values.max() >= classes):
         raise ValueError(f"{name} must be class numbers from 0 to {classes - 1 if classes else 'C - 1'}.")
     return values
+
+
+def _centred(x):
+    """x [.., n, d] less each column's mean; 0 throughout a column that is the same in all rows, up to rounding."""
+    centred = x - x.mean(-2, keepdim=True)
+    spread, size = (values.abs().amax(-2, keepdim=True) for values in (centred, x))
+    return torch.where(spread > ROUNDING * size, centred, 0)
 
 
 def _result(values):
@@ -70,7 +77,7 @@ def _score(predicted, targets, classes):
     """Accuracy for class numbers, R² for numbers. predicted [.., n, C or 1]; targets [n] or [.., n]."""
     if classes:
         return (predicted.argmax(-1) == targets).double().mean(-1)
-    total = (targets - targets.mean(-1, keepdim=True)).square().sum(-1)
+    total = _centred(targets[..., None]).square().sum((-2, -1))
     if (total == 0).any():
         raise ValueError("R² needs targets that vary: these are all the same number.")
     return 1 - (predicted.squeeze(-1) - targets).square().sum(-1) / total
@@ -114,11 +121,9 @@ def linear_probe(train_features, train_targets, test_features, test_targets, *, 
     targets = parts["train"][1]
     outputs = torch.nn.functional.one_hot(targets, classes).double() if classes else targets[..., None]
     centre, intercept = train.mean(-2, keepdim=True), outputs.mean(-2, keepdim=True)
-    centred, n = train - centre, train.shape[-2]
+    centred, n = _centred(train), train.shape[-2]
     covariance = centred.mT @ centred / n
     variance = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
-    # Rounding noise of constant features is no signal.
-    centred = centred * (variance > 1e-24 * train.square().mean((-2, -1)))[..., None, None]
     values, vectors = torch.linalg.eigh(covariance)  # once for all penalties
     projected = vectors.mT @ (centred.mT @ (outputs - intercept)) / n
 
@@ -145,12 +150,15 @@ def twonn(x, *, fraction=0.9):
     are 1.0, 2.0, 5.0, 9.4 and 16.5 for 1, 2, 5, 10 and 20 true dimensions. It changes with the number of points and
     with noise, so compare representations of the same points only.
 
-    Raises ValueError for NaN, a fraction outside (0, 1) and fewer than 20 distinct points.
+    Raises ValueError for NaN, a fraction outside (0, 1), fewer than 20 distinct points, and points most of which have
+    their two nearest neighbours equally far, up to rounding: a grid.
     Source: Facco, d'Errico, Rodriguez & Laio 2017, Scientific Reports 7:12140. Built in notebook 01.
     """
-    x = _features(x, "x", dims=(2, 3))
+    x = as_tensor(x, "x")
     if x.ndim == 3:
         return np.array([twonn(replicate, fraction=fraction) for replicate in x])
+    precision = torch.finfo(x.dtype if x.is_floating_point() else torch.float64).eps
+    x = _features(x, "x")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction={fraction} must lie between 0 and 1.")
     points = np.unique(x.cpu().numpy(), axis=0)
@@ -162,8 +170,11 @@ def twonn(x, *, fraction=0.9):
     near, far = np.sort(np.linalg.norm(points[:, None] - points[neighbours], axis=2), axis=1).T
     log_ratio = np.sort(np.log(far / near))[: int(fraction * n)]
     survival = -np.log1p(-np.arange(1, len(log_ratio) + 1) / n)
-    if not log_ratio.any():
-        raise ValueError("TwoNN is undefined on a regular grid, where all neighbours are equally far.")
+    tied = far - near <= 2 * precision * np.abs(points).max()
+    if tied.sum() > len(log_ratio) / 2:
+        raise ValueError(
+            f"TwoNN is undefined on a regular grid: {tied.sum()} of {n} points have two nearest neighbours equally far."
+        )
     return float(log_ratio @ survival / (log_ratio @ log_ratio))
 
 
@@ -180,10 +191,12 @@ def linear_cka(x, y):
     x, y = _features(x, "x", dims=(2, 3)), _features(y, "y", dims=(2, 3))
     if x.shape[:-1] != y.shape[:-1]:
         raise ValueError(f"x {list(x.shape)} and y {list(y.shape)} must hold the same inputs, row by row.")
-    x, y = (values - values.mean(-2, keepdim=True) for values in (x, y.to(x.device)))
-    norms = torch.linalg.matrix_norm(x.mT @ x) * torch.linalg.matrix_norm(y.mT @ y)
-    if (norms == 0).any():
+    x, y = (_centred(values) for values in (x, y.to(x.device)))
+    sizes = [values.abs().amax((-2, -1), keepdim=True) for values in (x, y)]
+    if any((size == 0).any() for size in sizes):
         raise ValueError("CKA is undefined for a representation that is the same for all inputs.")
+    x, y = x / sizes[0], y / sizes[1]  # CKA stays the same, and squares of tiny and of huge numbers can be had
+    norms = torch.linalg.matrix_norm(x.mT @ x) * torch.linalg.matrix_norm(y.mT @ y)
     return _result(torch.linalg.matrix_norm(y.mT @ x).square() / norms)
 
 
@@ -199,7 +212,7 @@ def neural_collapse(features, targets, weights, bias):
 
     features [n, d], the input of the last linear layer; targets [n]; weights [C, d], bias [C], as `nn.Linear` has them.
     Returns a dict of five floats. Raises ValueError for NaN, shapes that do not fit, a class with fewer than two rows,
-    and class means or weights that are all equal or zero.
+    class means of which one equals the mean of all (as where all are equal), and weights that are all 0.
     Source: Papyan, Han & Donoho 2020, PNAS 117:24652. Built in notebook 01.
     """
     h, weights = _features(features, "features"), _features(weights, "weights")
@@ -216,10 +229,10 @@ def neural_collapse(features, targets, weights, bias):
         raise ValueError(f"Class {int(counts.argmin())} has fewer than two rows: within-class spread is undefined.")
     membership = torch.nn.functional.one_hot(targets, classes).double()
     means = (membership / counts).T @ h
-    centred = means - means.mean(0)
+    centred = _centred(means)
     norms = centred.norm(dim=1)
-    if norms.min() == 0 or weights.norm() == 0:
-        raise ValueError("The class means or the weights are all equal: there is no geometry to measure.")
+    if norms.min() <= ROUNDING * h.abs().max() or weights.norm() == 0:
+        raise ValueError("A class mean equals the mean of all, or the weights are 0: there is no geometry to measure.")
     within_rows = (h - means[targets]) / counts[targets].double().mul(classes).sqrt()[:, None]
     within, between = within_rows.T @ within_rows, centred.T @ centred / classes
     cosines = (centred / norms[:, None]) @ (centred / norms[:, None]).T
@@ -260,12 +273,13 @@ def pca(x, k=2):
     if not 1 <= k <= min(x.shape):
         raise ValueError(f"k={k} must lie between 1 and {min(x.shape)} for x of shape {list(x.shape)}.")
     mean = x.mean(0)
-    _, singular, axes = torch.linalg.svd(x - mean, full_matrices=False)
+    centred = _centred(x)
+    _, singular, axes = torch.linalg.svd(centred, full_matrices=False)
     if singular[0] == 0:
         raise ValueError("PCA needs rows that differ: these are all the same.")
     axes = axes[:k] * axes[:k].gather(1, axes[:k].abs().argmax(1, keepdim=True)).sign()
-    explained = singular.square()[:k] / singular.square().sum()
-    return PCA(*(values.cpu().numpy() for values in ((x - mean) @ axes.T, axes, explained, mean)))
+    share = (singular / singular[0]).square()
+    return PCA(*(values.cpu().numpy() for values in (centred @ axes.T, axes, share[:k] / share.sum(), mean)))
 
 
 def knn_accuracy(train_features, train_targets, test_features, test_targets, *, k=10):
@@ -297,7 +311,7 @@ def prefix_matching(weights, tokens):
     Source: Olsson et al. 2022 (prefix matching score). Built in notebook 03.
     """
     weights = _features(weights, "weights", dims=(3, 4))
-    tokens = _tensor(tokens).to(weights.device)
+    tokens = as_tensor(tokens, "tokens").to(weights.device)
     n, length = len(weights), weights.shape[-1]
     if tokens.shape != (n, length) or weights.shape[-2] != length:
         raise ValueError(
@@ -328,8 +342,7 @@ def calibration_error(logits, targets, bins=15):
     and bins that are no whole number of at least 1.
     Source: Guo, Pleiss, Sun & Weinberger 2017 (ICML), equation 3, bins closed below. Built in notebook 04.
     """
-    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise ValueError(f"bins={bins!r} must be a whole number of at least 1.")
+    bins = whole("bins", bins, 1)
     logits = _features(logits, "logits", dims=(2, 3))
     targets = _targets(targets, logits, "targets", classes=logits.shape[-1])
     confidence, answer = logits.softmax(-1).max(-1)
@@ -350,35 +363,46 @@ def hessian_top_eigenvalues(model, inputs, targets, *, loss=torch.nn.functional.
     loss    a function (outputs, targets) -> mean over the examples
 
     Returns an array [k], for an Ensemble [K, k], largest first. Unlike the rest of this file it computes in the model's
-    own precision, float32 as a rule: enough for three to four digits. Raises ValueError for k and steps that do not fit
-    and for NaN. Source: Lanczos 1950; Pearlmutter 1994 (the products). Built in notebook 06.
+    own precision, float32 as a rule: enough for three to four digits. A parameter that plays no part bends nothing: it
+    adds an eigenvalue 0. Raises ValueError for k and steps that do not fit, for NaN, and where model, data and loss do
+    not fit together, as `fit` does. Source: Lanczos 1950; Pearlmutter 1994 (the products). Built in notebook 06.
     """
+    model = gate.plain(model)
     ensemble = hasattr(model, "seeds")
     leaves = {name: p.detach().requires_grad_() for name, p in model.named_parameters()}
     count = len(model) if ensemble else 1
     sizes = [p.numel() // count for p in leaves.values()]
+    k, steps = whole("k", k), whole("steps", steps)
     if not 1 <= k <= steps <= sum(sizes):
         raise ValueError(f"k={k} and steps={steps} must be 1 <= k <= steps <= {sum(sizes)}, the number of parameters.")
+    inputs, targets = gate.tensors(model, inputs, targets)
+    if ensemble:
+        inputs = inputs.expand(count, *inputs.shape[-2:])
+        targets = _of_each(targets, count, (inputs.shape[1], model.sizes[-1]))
+        gate.check_fit(model[0], inputs.flatten(0, 1), targets.flatten(0, 1), loss)
+    else:
+        gate.check_fit(model, inputs, targets, loss)
 
     def rows(tensors):
         return torch.cat([values.reshape(count, -1) for values in tensors], 1).detach()
 
     with torch.enable_grad(), mode(model, training=False):
         outputs = torch.func.functional_call(model, leaves, (inputs,))
-        if ensemble:
-            shared = targets if len(targets) == count and targets.ndim >= 2 else [targets] * count
-            value = sum(loss(*pair) for pair in zip(outputs, shared, strict=True))  # each gets its own gradient
-        else:
-            value = loss(outputs, targets)
-        gradients = torch.autograd.grad(value, list(leaves.values()), create_graph=True)
+        pairs = zip(outputs, targets, strict=True) if ensemble else [(outputs, targets)]
+        value = sum(loss(*pair) for pair in pairs)  # of an Ensemble each replicate gets its own gradient
+        gradients = torch.autograd.grad(value, list(leaves.values()), create_graph=True, materialize_grads=True)
+    bent = [i for i, gradient in enumerate(gradients) if gradient.requires_grad]  # the others are the same everywhere
 
     def product(vectors):
         parts = zip(vectors.split(sizes, 1), leaves.values(), strict=True)
         parts = [part.reshape(p.shape) for part, p in parts]
-        return rows(torch.autograd.grad(gradients, list(leaves.values()), parts, retain_graph=True))
+        if not bent:
+            return torch.zeros_like(vectors)
+        chosen = [gradients[i] for i in bent], list(leaves.values()), [parts[i] for i in bent]
+        return rows(torch.autograd.grad(*chosen, retain_graph=True, materialize_grads=True))
 
     like = gradients[0]
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
     fresh = torch.randn(steps, sum(sizes), generator=generator).to(like).expand(count, -1, -1)
     basis = fresh[:, :1] / fresh[:, :1].norm(dim=2, keepdim=True)  # [K, steps so far, parameters]
     tridiagonal = torch.zeros(count, steps, steps, dtype=torch.float64, device=like.device)
@@ -397,6 +421,16 @@ def hessian_top_eigenvalues(model, inputs, targets, *, loss=torch.nn.functional.
         raise ValueError("The Hessian contains NaN or infinite values: did training diverge?")
     values = torch.linalg.eigvalsh(tridiagonal).flip(1)[:, :k].cpu().numpy()
     return values if ensemble else values[0]
+
+
+def _of_each(targets, count, outputs):
+    """Targets [K, n, ...] of K replicates, given those or targets [n, ...] that they share; outputs: (n, features).
+
+    Where K = n, numbers in the outputs' own shape are shared.
+    """
+    shared = targets.is_floating_point() and targets.shape == outputs
+    own = targets.shape[:2] == (count, outputs[0]) and not shared
+    return targets if own else targets.expand(count, *targets.shape)
 
 
 def _orthogonal(vectors, basis):

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from labkit.data import whole
+
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}  # of an `mlp`
 STREAM_NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm, "none": nn.Identity}  # of a `Transformer`
@@ -24,9 +26,8 @@ def seeded(seed):
     A GPU's generators are included once the GPU is in use: move models to it before the block. Seeds are whole numbers
     from 0 to 2**32 - 1 (ValueError).
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r} must be a whole number from 0 to 2**32 - 1.")
-    seed, cuda, mps = int(seed), torch.cuda.is_initialized(), torch.backends.mps.is_available()
+    seed = whole("seed", seed, most=2**32 - 1)
+    cuda, mps = torch.cuda.is_initialized(), torch.backends.mps.is_available()
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     gpu = torch.cuda.get_rng_state_all() if cuda else torch.mps.get_rng_state() if mps else None
     random.seed(seed)

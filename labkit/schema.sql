@@ -13,11 +13,12 @@
 --   …_at                  is a time in UTC, such as 2026-01-31T09:30:00.000Z. The ledger fills it in.
 --   NULL                  means "not known" or "does not apply". A loss that is not a number (NaN) is NULL too.
 --
--- Rows are added, and a few are completed later (a run ends, a prediction meets its outcome). None is ever deleted.
--- A ledger of an older labkit gets, with the next record, the tables that it lacks.
+-- Rows are added, and a few are completed later (a run ends, a prediction meets its outcome, a place is described).
+-- None is ever deleted.
+-- A ledger of an older labkit gets, with the next record, the tables and columns that it lacks.
 
 PRAGMA application_id = 1145852748;  -- the letters "DLSL" as a number: it says that this file is our ledger
-PRAGMA user_version = 2;             -- the version of this schema; labkit refuses a ledger newer than itself
+PRAGMA user_version = 3;             -- the version of this schema; labkit refuses a ledger newer than itself
 
 
 -- D  Data: what was learned from ---------------------------------------------------------------------------------
@@ -209,6 +210,7 @@ CREATE TABLE claim (
     "values"       TEXT NOT NULL CHECK (json_valid("values")), -- JSON list: one measured value a replicate
     control        TEXT CHECK (control IS NULL OR json_valid(control)),  -- JSON list: measured where it should NOT hold
     control_mean   REAL,
+    control_is     TEXT,                                       -- what the control is, in words
     no_control     TEXT,                                       -- or else: why there is no control
     verdict        TEXT NOT NULL CHECK (verdict IN ('holds', 'fails', 'empty')),  -- empty: the control passes as well
     demonstration  INTEGER NOT NULL DEFAULT 0 CHECK (demonstration IN (0, 1)),  -- 1: meant to fail; not counted

@@ -9,6 +9,7 @@ import dis
 import errno
 import functools
 import hashlib
+import importlib.util
 import inspect
 import itertools
 import json
@@ -29,7 +30,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from labkit.ledger import labkit_sha256, notebook_name, outputs_dir
+from labkit.ledger import labkit_sha256, notebook_name, one_line, outputs_dir
 from labkit.train import BAR_AFTER, TrainingDiverged, device
 
 ENDS = ("seconds", "status", "error")  # the columns that every sweep adds
@@ -167,7 +168,7 @@ def _one(key, experiment, configuration, seed, settings, basis, environment):
             results = experiment(seed=seed, **configuration)
         except Exception as problem:
             status = "diverged" if isinstance(problem, TrainingDiverged) else "failed"
-            error = " ".join(f"{type(problem).__name__}: {problem}".split())
+            error = one_line(f"{type(problem).__name__}: {problem}")
         seconds = time.perf_counter() - start
     if not isinstance(results, dict):
         raise TypeError(f"An experiment returns a dict of results; {experiment.__name__} returned {results!r}.")
@@ -306,14 +307,17 @@ def _locked(file):
 
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes, range, torch.dtype, torch.device)
 CONTAINERS = (list, tuple, set, frozenset, dict)
+STANDARD_LIBRARY = Path(os.__file__).parent
 
 
 def code_sha256(experiment):
     """SHA-256 of an experiment's code: its source, that of your functions and classes that it uses, and constants.
 
-    What is installed counts by name alone, and so does labkit, which has a hash of its own. The same code has the same
-    hash in a notebook and in a file, in each process, on each system. Raises TypeError for what is no function, or uses
-    an object that has no text (a model, a table), and ValueError where a source is not to be had.
+    A module or package of yours that the code imports, wherever it does so, counts as a whole, with those of yours that
+    it imports in turn. What is installed counts by name alone, and so does labkit, which has a hash of its own. The
+    same code has the same hash in a notebook and in a file, in each process, on each system. Raises TypeError for what
+    is no function, or uses an object that has no text (a model, a table), and ValueError where a source is not to be
+    had.
     """
     if not inspect.isfunction(experiment):
         raise TypeError(f"An experiment is a function, not {type(experiment).__name__}.")
@@ -341,12 +345,19 @@ def _code(name, value, seen):
         yield from _code(name, inner, seen) if inner else [f"{name}: {value.__name__}"]
     elif id(value) in seen:
         yield f"{name}: {value.__name__}"
+    elif inspect.ismodule(value):
+        if not _files(value.__name__.partition(".")[0]):
+            raise ValueError(f"{name} has no source: define it in a file.")
+        yield from _module(value.__name__, seen)
     else:
         seen.add(id(value))
-        text, parts = _of_class(value) if inspect.isclass(value) else _of_function_or_module(value)
+        text, parts = _of_class(value) if inspect.isclass(value) else _of_function(value)
         yield f"{name}: {text}"
         for part in parts:
             yield from _code(*part, seen)
+        if inspect.isfunction(value):
+            for imported in sorted(_imported(value.__code__)):
+                yield from _module(imported or value.__globals__.get("__package__") or "", seen)
 
 
 def _is_yours(value):
@@ -357,19 +368,57 @@ def _is_yours(value):
         module = getattr(value, "__module__", value.__name__)
     else:
         return False
-    file = getattr(sys.modules.get(module), "__file__", None) or ""
-    installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
-    return not installed and module.split(".")[0] not in {"labkit", *sys.stdlib_module_names}
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module.split(".")[0] == "labkit" or (file and _is_installed(file)):
+        return False
+    return bool(file) or module.split(".")[0] not in sys.stdlib_module_names
 
 
-def _of_function_or_module(value):
+def _is_installed(file):
+    """Whether a file belongs to Python, to an installed package or to labkit."""
+    path = Path(file)
+    of_python = path.is_relative_to(STANDARD_LIBRARY) or path.is_relative_to(Path(__file__).parent)
+    return of_python or bool({"site-packages", "dist-packages"} & set(path.parts))
+
+
+def _module(name, seen):
+    """A line for each file of the top-level module or package that holds the module `name`, and of those it imports."""
+    name = name.partition(".")[0]
+    if name in seen:
+        return
+    seen.add(name)
+    for path in _files(name):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        yield f"{name}, {path.name}: {hashlib.sha256(content).hexdigest()}"
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                imported = _imported(compile(content, path, "exec"))
+        except (SyntaxError, ValueError):  # no Python: extensions are code too
+            continue
+        for other in sorted(imported - {""}):
+            yield from _module(other, seen)
+
+
+def _files(name):
+    """The files of a top-level module of yours, or all of a package; none where it is installed or not there."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return []
+    files = [Path(spec.origin or "")]
+    if spec.submodule_search_locations:
+        files = [path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py")]
+    return sorted((path for path in files if path.is_file() and not _is_installed(path)), key=Path.as_posix)
+
+
+def _of_function(value):
     """Its source, and what that names: pairs of name and value."""
     try:
-        text = textwrap.dedent(inspect.getsource(getattr(value, "__code__", value))).rstrip()
+        text = textwrap.dedent(inspect.getsource(value.__code__)).rstrip()
     except (OSError, TypeError):
         raise ValueError(f"{value.__name__} has no source: define it in a notebook or in a file.") from None
-    if inspect.ismodule(value):
-        return text, []
     named = dict(zip(value.__code__.co_freevars, [cell.cell_contents for cell in value.__closure__ or ()], strict=True))
     named |= {name: value.__globals__[name] for name in _globals_in(value.__code__) if name in value.__globals__}
     return text, [
@@ -382,6 +431,16 @@ def _globals_in(code):
     """The names of globals that code uses, functions inside it included."""
     names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return names.union(*(_globals_in(inner) for inner in code.co_consts if inspect.iscode(inner)))
+
+
+def _imported(code):
+    """The top-level modules that code imports, functions inside it included; "" stands for its own package."""
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    names = set()
+    for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):  # level 1 is `from . import`, and so on
+        if step.opname == "IMPORT_NAME":
+            names.add("" if level.argval else step.argval.partition(".")[0])
+    return names.union(*(_imported(inner) for inner in code.co_consts if inspect.iscode(inner)))
 
 
 def _of_class(value):

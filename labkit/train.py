@@ -5,6 +5,8 @@ Every run is recorded in the ledger: its data, architecture, settings, loss curv
 
 import copy
 import dataclasses
+import enum
+import functools
 import hashlib
 import json
 import math
@@ -22,8 +24,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
-from labkit import models
-from labkit.data import Examples
+from labkit import gate, models
+from labkit.data import Examples, as_tensor, whole
+from labkit.gate import compared, name_of, plain, reason
 from labkit.ledger import Ledger, outputs_dir
 from labkit.measure import accuracy
 from labkit.models import mlp, mode, seeded
@@ -105,7 +108,7 @@ def fit(
 ):
     """Train `model` by minibatch gradient descent, record the run in the ledger, and return its History.
 
-    examples        Examples, or a pair (inputs [n, ...], targets [n, ...])
+    examples        Examples, or a pair (inputs [n, ...], targets [n, ...]): tensors, arrays, DataFrames or lists
     steps           number of updates
     batch_size      each epoch cuts a new random order of the examples into batches; what is left over at its end is
                     not used, and a batch size of n or more takes all n examples in each step
@@ -115,7 +118,8 @@ def fit(
     optimizer       "sgd", "adam", "adamw", or a function from parameters to a torch.optim.Optimizer, which then sets
                     learning rate, weight decay and momentum itself
     schedule        "constant", "cosine" (down to 0), or a function (step, steps) -> factor on the learning rate
-    loss            a function (outputs, targets) -> mean over the batch, such as F.cross_entropy or F.mse_loss
+    loss            a function (outputs, targets) -> mean over the batch, such as F.cross_entropy or F.mse_loss; a
+                    warning says where the loss of two examples is not the mean of each one's own
     device          as in `device`; the model is moved there and stays there
     experiment      what the run is for, in a few words
     callback        called as callback(step, model) after `step` updates, in evaluation mode and without gradients; for
@@ -123,30 +127,46 @@ def fit(
 
     The model's `run_id` becomes that of the run. Ctrl-C stops early with a warning; model and history can be used.
     Raises ValueError or TypeError for data and settings that do not fit, and RuntimeError for a missing device, before
-    anything is trained; TrainingDiverged when the loss becomes NaN or infinite. Built in notebook 00.
+    anything is trained or recorded: one update is tried on a copy. TrainingDiverged when the loss becomes NaN or
+    infinite. Built in notebook 00.
     """
-    if min(steps, batch_size) < 1:
-        raise ValueError(f"steps={steps} and batch_size={batch_size} must both be at least 1.")
+    steps, batch_size = whole("steps", steps, 1), whole("batch_size", batch_size, 1)
+    learner = plain(model)  # without the wrapper of torch.compile
+    ensemble = isinstance(learner, Ensemble)
+    model = learner if ensemble else model
     if schedule not in SCHEDULES and not callable(schedule):
         raise ValueError(f"schedule={schedule!r} is unknown: choose from {', '.join(SCHEDULES)}, or give a function.")
+    factor = SCHEDULES.get(schedule, schedule)
+    _number("the schedule's factor", factor(0, steps))
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback must be a function (step, model), not a {type(callback).__name__}.")
     watched = range(steps + 1)
     if callback_steps is not None:
         watched = set(callback_steps)
         if outside := [step for step in watched if step not in range(steps + 1)]:
             raise ValueError(f"callback_steps holds {outside[0]}: give whole numbers from 0 to steps={steps}.")
-    ensemble = isinstance(model, Ensemble)
-    rates = _rates(learning_rate, len(model) if ensemble else 0, optimizer)
-    examples = _examples(examples, "train", len(model) if ensemble else 0)
-    inputs, targets = _tensors(model.to(_device(device)), examples)
-    stacked, seeds, size = bool(examples.parts), model.seeds if ensemble else [seed], min(batch_size, len(examples))
-    net = model[0] if ensemble else model
-    batch = (inputs[0, :size], targets[0, :size]) if stacked else (inputs[:size], targets[:size])
-    _check_fit(net, *batch, targets, loss)
+    rates = _rates(learning_rate, len(learner) if ensemble else 0, optimizer)
+    weight_decay, momentum = _number("weight_decay", weight_decay), _number("momentum", momentum)
+    seeds = learner.seeds if ensemble else [whole("seed", seed, most=2**32 - 1)]
+    examples = _examples(examples, "train", len(learner) if ensemble else 0)
+    inputs, targets = gate.tensors(learner.to(_device(device)), examples.inputs, examples.targets)
+    stacked, size = bool(examples.parts), min(batch_size, len(examples))
+    net = learner[0] if ensemble else learner
+    if any(map(nn.parameter.is_lazy, net.parameters())):
+        gate.outputs(net, inputs[:1])  # gives them their shapes
+    architecture = _describe(net)  # before a trial can change what the model counts
+    flat = (inputs.flatten(0, 1), targets.flatten(0, 1)) if stacked else (inputs, targets)
+    batch = flat[0][:size], flat[1][:size]
+    gate.check_fit(net, *flat, loss)
+
+    def build(parameters, rate):
+        return _optimizer(optimizer, list(parameters), rate, weight_decay, momentum)
+
+    _try_an_update(net, *batch, loss, lambda parameters: build(parameters, rates[0]))
 
     # What is stepped: the model; or all replicates as one; or each replicate in turn, in the memory of the whole.
     if ensemble and _all_at_once(model, size, optimizer):
-        tensors = (inputs.flatten(0, 1), targets.flatten(0, 1)) if stacked else (inputs, targets)
-        jobs = [(model, *tensors, _batches(len(examples), size, seeds, inputs.device, stacked), _of_each(loss))]
+        jobs = [(model, *flat, _batches(len(examples), size, seeds, inputs.device, stacked), _of_each(loss))]
     else:
         nets = [model._replicate(k, share=True) for k in range(len(model))] if ensemble else [model]
         data = zip(inputs, targets, strict=True) if stacked else [(inputs, targets)] * len(nets)
@@ -154,8 +174,7 @@ def fit(
         jobs = [(each, *tensors, stream, loss) for each, tensors, stream in zip(nets, data, streams, strict=True)]
     of_jobs = rates if len(jobs) == len(rates) else [max(rates)]
     shares = None if len(set(rates)) == 1 or len(jobs) > 1 else np.array(rates) / max(rates)
-    own = [_optimizer(optimizer, job[0], rate, weight_decay, momentum) for job, rate in zip(jobs, of_jobs, strict=True)]
-    factor = SCHEDULES.get(schedule, schedule)
+    own = [build(job[0].parameters(), rate) for job, rate in zip(jobs, of_jobs, strict=True)]
     steppers = [_stepper(*job, each, factor, steps, shares) for job, each in zip(jobs, own, strict=True)]
 
     group = own[0].param_groups[0]
@@ -163,16 +182,16 @@ def fit(
     kept = {key: value for key, value in group.items() if key not in ("params", "lr")}
     settings = {
         "experiment": experiment,
-        "objective": _name(loss),
+        "objective": name_of(loss),
         "optimizer": type(own[0]).__name__.lower(),
         "weight_decay": group.get("weight_decay", 0.0),
         "batch_size": size,
         "steps_planned": steps,
-        "config": {"schedule": _name(schedule)} | kept,
+        "config": {"schedule": name_of(schedule)} | kept,
     }
-    with seeded(seeds[0]), mode(model, training=True):
-        run_ids = _record_start(settings, net, examples, seeds, rates)
-        vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
+    with seeded(seeds[0]), mode(learner, training=True), torch.enable_grad():
+        run_ids = _record_start(settings, architecture, examples, seeds, rates)
+        _set_run_ids(learner, run_ids)
         watch = (callback, watched) if callback else (None, ())
         curve, seconds, problem = _loop(model, steppers, steps, rates, *watch, experiment)
     curve = curve.reshape(-1, len(seeds))
@@ -191,13 +210,21 @@ def fit(
     return history
 
 
+def _number(name, value):
+    """`value` as a float, whoever made it. ValueError where it is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be one number, not {' '.join(repr(value).split())[:60]}.") from None
+
+
 def _rates(learning_rate, replicates, optimizer):
     """The learning rate of each replicate, as a list. `replicates` is 0 for one model."""
-    if isinstance(learning_rate, (int, float)):
-        return [learning_rate] * max(1, replicates)
+    if np.ndim(learning_rate) == 0:
+        return [_number("learning_rate", learning_rate)] * max(1, replicates)
     if callable(optimizer):
         raise ValueError("Where optimizer is a function, set the learning rate inside it.")
-    rates = [float(rate) for rate in learning_rate]
+    rates = [_number("learning_rate", rate) for rate in learning_rate]
     if len(rates) != replicates or min(rates) <= 0:
         raise ValueError(
             f"learning_rate={rates}: give one number, or for an Ensemble of K a list of K numbers greater than 0."
@@ -210,7 +237,7 @@ def _examples(data, role, replicates):
     if isinstance(data, Examples):
         examples = dataclasses.replace(data)
     elif isinstance(data, (tuple, list)) and len(data) == 2:
-        examples = Examples(*map(torch.as_tensor, data), role=role)
+        examples = Examples(as_tensor(data[0], "inputs"), as_tensor(data[1], "targets"), role=role)
     else:
         raise TypeError(f"examples must be Examples or a pair (inputs, targets), not {type(data).__name__}.")
     if examples.parts and len(examples.parts) != replicates:
@@ -221,45 +248,21 @@ def _examples(data, role, replicates):
     return examples
 
 
-def _tensors(model, examples):
-    """Inputs and targets where the model is; floats in its precision, whole-number targets as int64."""
-    like = next(model.parameters(), torch.zeros(()))
-    inputs, targets = examples.inputs, examples.targets
-    inputs = inputs.to(like) if inputs.is_floating_point() else inputs.to(like.device)
-    return inputs, targets.to(like) if targets.is_floating_point() else targets.to(like.device, torch.int64)
-
-
-def _outputs(model, inputs):
-    """model(inputs), measured: in evaluation mode and without gradients. ValueError where they do not fit."""
-    try:
-        with mode(model, training=False), torch.no_grad():
-            return model(inputs)
-    except RuntimeError as error:
-        first = next((layer for layer in model.modules() if isinstance(layer, (nn.Linear, _Linear))), None)
-        if first is not None and inputs.shape[-1] != first.weight.shape[-1]:
-            problem = f"The model takes {first.weight.shape[-1]} features, but each input has {inputs.shape[-1]}."
-        else:
-            problem = f"The model cannot take inputs of shape {list(inputs.shape)}: {error}"
-        raise ValueError(problem) from None
-
-
-def _check_fit(net, inputs, targets, labels, loss):
-    """Raise ValueError, in one sentence, where model, data and loss do not fit together. Tries two examples."""
-    outputs, targets = _outputs(net, inputs[:2]), targets[:2]
-    if not targets.is_floating_point() and targets.ndim == 1 and outputs.ndim == 2:
-        last = outputs.shape[1] - 1
-        wrong = labels[(labels < 0) | (labels > last)]
-        if len(wrong):
-            raise ValueError(f"The label {int(wrong[0])} does not fit the model's {last + 1} outputs, 0 to {last}.")
-    try:
-        if loss is F.mse_loss and outputs.shape != targets.shape:
-            raise ValueError("they must have the same shape")  # PyTorch would broadcast them
-        value = loss(outputs, targets)
-    except (IndexError, RuntimeError, ValueError) as error:
-        shapes = f"outputs of shape {list(outputs.shape)} with targets of shape {list(targets.shape)}"
-        raise ValueError(f"{_name(loss)} cannot compare {shapes}: {error}.") from None
-    if value.ndim:
-        raise ValueError(f"The loss must be one number, the mean over the batch, not of shape {list(value.shape)}.")
+def _try_an_update(net, inputs, targets, loss, build):
+    """Make one update of a copy. Raises ValueError, in one sentence, for what cannot be trained."""
+    tensors = [*net.named_parameters(), *net.named_buffers()]
+    copies = {name: t.detach().clone().requires_grad_(t.requires_grad) for name, t in tensors}
+    optimizer = build(copies[name] for name, _ in net.named_parameters())
+    with seeded(0), mode(net, training=True), torch.enable_grad():
+        try:
+            trying = f"take a batch of {len(inputs)} in training mode"
+            outputs = torch.func.functional_call(net, copies, (inputs,))
+            trying = f"be trained by {name_of(loss)}"
+            copy.deepcopy(loss)(outputs, targets).backward()
+            trying = f"be trained by {type(optimizer).__name__}, whose step() must need no argument"
+            optimizer.step()
+        except Exception as error:
+            raise ValueError(f"The model cannot {trying}: {reason(error)}.") from error
 
 
 def _batches(n, size, seeds, place, apart=False):
@@ -275,18 +278,22 @@ def _batches(n, size, seeds, place, apart=False):
         yield from order[..., : n - n % size].split(size, dim=-1)
 
 
-def _optimizer(choice, net, learning_rate, weight_decay, momentum):
+def _optimizer(choice, parameters, learning_rate, weight_decay, momentum):
     if callable(choice):
         if weight_decay or momentum:
             raise ValueError("Where optimizer is a function, set weight decay and momentum inside it.")
-        return choice(net.parameters())
+        return choice(iter(parameters))
     if choice not in OPTIMIZERS:
-        raise ValueError(f"optimizer={choice!r} is unknown: choose from {', '.join(OPTIMIZERS)}, or give a function.")
+        raise ValueError(
+            f"optimizer={name_of(choice)!r} is unknown: choose from {', '.join(OPTIMIZERS)}, or give a function."
+        )
     if momentum and choice != "sgd":
         raise ValueError(f'momentum={momentum} is for optimizer="sgd": {choice} has its own.')
     options = {"momentum": momentum} if choice == "sgd" else {}
-    fused = next(net.parameters()).device.type in ("cpu", "cuda", "mps")  # the whole update in one call
-    return OPTIMIZERS[choice](net.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused, **options)
+    if not parameters:
+        raise ValueError("The model has no parameters: there is nothing to train.")
+    fused = parameters[0].device.type in ("cpu", "cuda", "mps")  # the whole update in one call
+    return OPTIMIZERS[choice](parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused, **options)
 
 
 def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps, shares):
@@ -305,7 +312,7 @@ def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps, shar
     def step(done):
         if factor is not SCHEDULES["constant"]:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor(done, steps)
+                group["lr"] = rate * float(factor(done, steps))
         batch = next(batches)
         value = loss(net(_rows(inputs, batch)), _rows(targets, batch))
         optimizer.zero_grad()
@@ -398,10 +405,10 @@ def _check_finite(curve, rates, steps):
     )
 
 
-def _record_start(settings, net, examples, seeds, rates):
+def _record_start(settings, architecture, examples, seeds, rates):
     """Write a row in training_run for each seed, with what it rests on; return their ids."""
     ledger = Ledger()
-    row = {"session_id": ledger.session(), "architecture_id": ledger.architecture(_describe(net)), **settings}
+    row = {"session_id": ledger.session(), "architecture_id": ledger.architecture(architecture), **settings}
     each = zip(seeds, rates, _split_ids(ledger, examples, len(seeds)), strict=True)
     names = ("seed", "learning_rate", "split_id")
     rows = [row | dict(zip(names, values, strict=True)) | {"replicate": k} for k, values in enumerate(each)]
@@ -419,7 +426,9 @@ def _split_ids(ledger, examples, replicates):
 
 def _is_mlp(net):
     kinds = (nn.Linear, models.Residual, *models.NORMS.values(), *models.ACTIVATIONS.values())
-    return isinstance(net, nn.Sequential) and all(isinstance(layer, kinds) for layer in net)
+    return (
+        isinstance(net, nn.Sequential) and all(isinstance(plain(layer), kinds) for layer in net) and bool(_linears(net))
+    )
 
 
 def _linears(net):
@@ -427,16 +436,62 @@ def _linears(net):
 
 
 def _describe(net):
-    """The ledger's row for an architecture: sizes and layers of an `mlp`, PyTorch's description of anything else."""
-    name, config = type(net).__name__, {"modules": str(net)}
+    """The ledger's row for an architecture: all that changes what it computes, but for the numbers in its tensors.
+
+    settings: the kind of each module, with its plain settings. tensors: the type and shape of each. Of an `mlp` also
+    its sizes and layers, for people.
+    """
+    name, config = type(net).__name__, {}
     if _is_mlp(net):
         linear = _linears(net)
         sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
-        name, config = (
-            f"MLP {'-'.join(map(str, sizes))}",
-            {"sizes": sizes, "layers": [type(layer).__name__ for layer in net]},
-        )
+        name = f"MLP {'-'.join(map(str, sizes))}"
+        config = {"sizes": sizes, "layers": [type(plain(layer)).__name__ for layer in net]}
+    modules = [(path, module) for path, module in net.named_modules() if module is plain(module)]
+    tensors = [*net.named_parameters(), *net.named_buffers()]
+    config["settings"] = {_unwrapped(path): f"{type(module).__name__}({_settings(module)})" for path, module in modules}
+    config["tensors"] = {_unwrapped(path): f"{str(t.dtype)[6:]} {list(t.shape)}" for path, t in tensors}
     return {"name": name, "config": config, "n_parameters": sum(p.numel() for p in net.parameters())}
+
+
+def _unwrapped(path):
+    """The name of a module or tensor, without torch.compile's wrappers."""
+    return path.replace("_orig_mod.", "").removesuffix("._orig_mod")
+
+
+# What PyTorch and `fit` keep in every module, and where it is: none of it changes what the module computes.
+_NO_SETTINGS = {*vars(nn.Module()), "_compiled_call_impl", "run_id", "run_ids", "device"}
+
+
+def _settings(module):
+    """A module's plain settings in words. Private ones of PyTorch's own modules change with its version: left out."""
+    pytorchs = type(module).__module__.startswith("torch.")
+    own = {name: _setting(value) for name, value in vars(module).items() if name not in _NO_SETTINGS}
+    own = {name: words for name, words in own.items() if words and not (pytorchs and name.startswith("_"))}
+    return ", ".join(f"{name}={words}" for name, words in own.items())
+
+
+def _setting(value):
+    """A setting in words, equal for equal ones; "" for what is none: a tensor, None, an object that may do anything."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1.0 is 1
+    if isinstance(value, (bool, int, float, complex, str, bytes, enum.Enum, torch.dtype)):
+        return repr(value)
+    if type(value).__name__.endswith("Namespace") or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        value = vars(value)
+    if isinstance(value, functools.partial):
+        value = {"": value.func, "args": value.args, **value.keywords}
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_setting(item)}' for key, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_setting, value))}]"
+    if isinstance(value, (set, frozenset)):
+        return f"{{{', '.join(sorted(map(_setting, value)))}}}"
+    name, code = getattr(value, "__qualname__", ""), getattr(value, "__code__", None)
+    # What it calls tells two functions without a name apart; PyTorch's own have one.
+    known = code is None or value.__module__.startswith("torch.")
+    return name if known else f"{name} calling {', '.join(code.co_names)}"
 
 
 def _record_end(run_ids, curve, seconds, problem, flops, flops_method, place):
@@ -474,22 +529,25 @@ def _run_ids(model):
     return model.run_ids if isinstance(model, Ensemble) else [getattr(model, "run_id", None)]
 
 
-def _name(what):
-    return what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
+def _set_run_ids(model, run_ids):
+    vars(model).update({"run_ids": run_ids} if isinstance(model, Ensemble) else {"run_id": run_ids[0]})
 
 
 def _flops(net, inputs, targets, loss):
     """FLOPs of one step, forward and backward, and how they were counted; None for a model that resists counting."""
     if _is_mlp(net) and all(parameter.requires_grad for parameter in net.parameters()):
         weights = [layer.weight.numel() for layer in _linears(net)]
-        flops = len(inputs) * (6 * sum(weights) - 2 * weights[0])  # the gradient at the inputs is not computed
+        flops = inputs[..., 0].numel() * (
+            6 * sum(weights) - 2 * weights[0]
+        )  # the gradient at the inputs is not computed
         return flops, "6 a weight and example, 4 in the first layer: matrix products, forward and backward"
-    key = (*_signature(net), inputs.shape, inputs.dtype, targets.shape, loss)
+    alike = str(_describe(net)["config"]), *(p.requires_grad for p in net.parameters()), *map(type, net.modules())
+    key = (alike, inputs.shape, inputs.dtype, targets.shape, loss)
     if key not in _counted:
         try:
             net = copy.deepcopy(net).train().to("meta")  # tensors with a shape and no numbers
             with FlopCounterMode(display=False) as counter:
-                loss(net(inputs.to("meta")), targets.to("meta")).backward()
+                copy.deepcopy(loss)(net(inputs.to("meta")), targets.to("meta")).backward()
             counted = counter.get_total_flops(), "torch.utils.flop_counter: matrix products, forward and backward"
         except Exception as error:  # whatever a model may do, counting must not stop its training
             counted = None, f"not counted: {type(error).__name__}"
@@ -498,16 +556,6 @@ def _flops(net, inputs, targets, loss):
 
 
 _counted = {}  # FLOPs of the steps counted so far: a count takes up to a second, and replicates are alike
-
-
-def _signature(net):
-    """What the number of FLOPs can depend on: the modules with their plain settings, and the parameters' shapes."""
-    plain = (bool, int, float, str, tuple)
-    for module in net.modules():
-        own = [f"{name}={value!r}" for name, value in vars(module).items() if isinstance(value, plain)]
-        yield type(module), *(setting for setting in own if not setting.startswith("run_id="))
-    for name, parameter in net.named_parameters():
-        yield name, parameter.shape, parameter.requires_grad
 
 
 class _Linear(nn.Module):
@@ -577,7 +625,7 @@ class Ensemble(nn.Module):
 
     def __init__(self, sizes, seeds, **options):
         super().__init__()
-        self.sizes, self.seeds = list(sizes), [int(seed) for seed in seeds]
+        self.sizes, self.seeds = list(sizes), [whole("seed", seed, most=2**32 - 1) for seed in seeds]
         if not self.seeds:
             raise ValueError("An Ensemble needs at least one seed: one for each replicate.")
         self.options = options
@@ -643,34 +691,47 @@ def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups
     groups       a name for each example [n]: the metric is recorded for each group as well
 
     Measured in evaluation mode, without gradients. Returns a float, or an array [K] for an Ensemble; with groups, a
-    dict from "" (all examples) and each group's name to that.
+    dict from "" (all examples) and each group's name to that. Raises ValueError or TypeError, before anything is
+    recorded, where model, data, metric and groups do not fit together, and for groups without a name.
     """
+    model = plain(model)
     ensemble = isinstance(model, Ensemble)
     examples = _examples(examples, "test", len(model) if ensemble else 0)
-    inputs, targets = _tensors(model, examples)
-    outputs = _outputs(model, inputs) if ensemble else [_outputs(model, inputs)]
+    inputs, targets = gate.tensors(model, examples.inputs, examples.targets)
+    outputs = gate.outputs(model, inputs) if ensemble else [gate.outputs(model, inputs)]
     targets = targets if examples.parts else [targets] * len(outputs)
-    masks = {"": torch.ones(len(examples), dtype=torch.bool)}
-    if groups is not None:
-        groups = np.asarray(groups)
-        if groups.shape != (len(examples),):
-            raise ValueError(f"groups must name one group for each of the {len(examples)} examples.")
-        masks |= {str(group): torch.as_tensor(groups == group) for group in np.unique(groups)}
+    masks = {"": np.ones(len(examples), dtype=bool)} | ({} if groups is None else _masks(groups, len(examples)))
+    values = {}
+    for group, mask in masks.items():
+        chosen = torch.as_tensor(mask, device=inputs.device)
+        pairs = zip(outputs, targets, strict=True)
+        values[group] = [_number(name_of(metric), compared(metric, y[chosen], t[chosen])) for y, t in pairs]
 
     ledger = Ledger()
     place = {"name": environment} if isinstance(environment, str) else environment
-    row = {"environment_id": ledger.environment(place), "metric": _name(metric)}
+    row = {"environment_id": ledger.environment(place), "metric": name_of(metric)}
     runs = list(zip(_run_ids(model), _split_ids(ledger, examples, len(outputs)), strict=True))
-    results, rows = {}, []
+    rows = []
     for group, mask in masks.items():
-        mask = mask.to(inputs.device)
-        values = [float(metric(y[mask], t[mask])) for y, t in zip(outputs, targets, strict=True)]
-        results[group] = np.array(values) if ensemble else values[0]
         row |= {"group_name": group, "n_examples": int(mask.sum())}
-        for (run_id, split_id), value in zip(runs, values, strict=True):
+        for (run_id, split_id), value in zip(runs, values[group], strict=True):
             rows.append({**row, "run_id": run_id, "split_id": split_id, "value": value})
     ledger.record("evaluation", rows)
+    results = {group: np.array(each) if ensemble else each[0] for group, each in values.items()}
     return results if groups is not None else results[""]
+
+
+def _masks(groups, n):
+    """Which of the n examples are in each group, by name: {name: array [n] of bool}, in order."""
+    groups = np.asarray(groups.cpu() if isinstance(groups, torch.Tensor) else groups)
+    if groups.shape != (n,):
+        raise ValueError(f"groups must name one group for each of the {n} examples.")
+    names = groups.astype(str)
+    nameless = pd.isna(groups) | (np.char.strip(names) == "")
+    if nameless.any():
+        raise ValueError(f"{nameless.sum()} of {n} examples have a group without a name: call it 'unknown', say.")
+    order = np.unique(names if groups.dtype == object else groups)
+    return {name: names == name for name in order.astype(str).tolist()}
 
 
 def save_checkpoint(model, path=None):
@@ -680,11 +741,16 @@ def save_checkpoint(model, path=None):
     be run as code; the ledger keeps its fingerprint, and `load_checkpoint` reads no other file. Raises ValueError for a
     model without a training run in the ledger.
     """
-    ledger, run_ids = Ledger(), _run_ids(model)
+    model, ledger = plain(model), Ledger()
+    run_ids = _run_ids(model)
     steps = [_steps_done(ledger, run_id) for run_id in run_ids]
     if None in steps:
-        raise ValueError("The ledger has no training run of this model, so nobody could say what it is: fit it first.")
-    copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in model.state_dict().items()}
+        raise ValueError(
+            f"The ledger has no training run of this model, so nobody could say what it is: fit it while {ledger.path} "
+            "can be written (if you did fit it, a warning said why its run was not recorded)."
+        )
+    state = {_unwrapped(name): t.cpu() for name, t in model.state_dict().items()}
+    copies = {name: t.clone(memory_format=torch.contiguous_format) for name, t in state.items()}
     data = safetensors.torch.save(copies, metadata={"run_ids": ",".join(map(str, run_ids))})
     sha256 = hashlib.sha256(data).hexdigest()
     path = Path(path) if path else outputs_dir() / "checkpoints" / f"{sha256[:16]}.safetensors"
@@ -693,7 +759,9 @@ def save_checkpoint(model, path=None):
     partial.write_bytes(data)
     partial.replace(path)  # whole or not at all
     row = {"path": _recorded_path(path), "sha256": sha256, "bytes": len(data)}
-    ledger.record("checkpoint", [{**row, "run_id": i, "step": step} for i, step in zip(run_ids, steps, strict=True)])
+    rows = [{**row, "run_id": i, "step": step} for i, step in zip(run_ids, steps, strict=True)]
+    if None in ledger.record("checkpoint", rows):
+        warnings.warn(f"{path} is not in the ledger, so load_checkpoint will refuse it: save it again.", stacklevel=2)
     return path
 
 
@@ -715,25 +783,45 @@ def load_checkpoint(model, path):
     Raises ValueError, with the reason and the model untouched, for anything but a whole safetensors file with the ids
     of training runs that the ledger knows, with the very bytes that it recorded, of this architecture.
     """
-    ledger = Ledger()
+    ledger, wrapped, model = Ledger(), model, plain(model)
     state, run_ids = read_checkpoint(path, ledger)
-    own = model.state_dict()
-    for name in [*own, *(state.keys() - own.keys())]:
-        if name not in state or name not in own or state[name].shape != own[name].shape:
-            shapes = [f"{list(t[name].shape)}" if name in t else "missing" for t in (state, own)]
+    state, own = {_unwrapped(name): t for name, t in state.items()}, model.state_dict()
+    places = {_unwrapped(name): name for name in own}
+    for name in places | state:
+        theirs, ours = state.get(name), own.get(places.get(name))
+        if theirs is None or ours is None or (theirs.shape, theirs.dtype) != (ours.shape, ours.dtype):
+            same_shape = theirs is not None and ours is not None and theirs.shape == ours.shape
+            words = ["missing" if t is None else f"{t.dtype if same_shape else list(t.shape)}" for t in (theirs, ours)]
             raise ValueError(
-                f"{path} does not fit this model: {name} is {shapes[0]} in the file, {shapes[1]} in the model."
+                f"{path} does not fit this model: {name} is {words[0]} in the file, {words[1]} in the model."
             )
-    net, ensemble = (model[0], True) if isinstance(model, Ensemble) else (model, False)
     known = ledger.query(
         "SELECT name, config FROM architecture WHERE id = (SELECT architecture_id FROM training_run WHERE id = ?)",
         [run_ids[0]],
     )
-    if json.loads(known.config[0]) != _describe(net)["config"]:  # the same shapes, but tanh in place of ReLU, say
-        raise ValueError(f"{path} holds another architecture, {known.name[0]} with {known.config[0]}: build that one.")
-    model.load_state_dict(state)
-    vars(model).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
-    return model
+    net = model[0] if isinstance(model, Ensemble) else model
+    recorded, config = json.loads(known.config[0]), _describe(net)["config"]
+    earlier = "settings" not in recorded  # of a labkit that wrote down less
+    if earlier:
+        config = {key: value for key, value in (config | {"modules": str(net)}).items() if key in recorded}
+    else:
+        recorded, config = recorded["settings"], config["settings"]
+    for place in recorded | config:
+        theirs, ours = (" ".join(str(each.get(place, "nothing")).split()) for each in (recorded, config))
+        if theirs != ours:  # the same shapes, but tanh in place of ReLU, say
+            raise ValueError(
+                f"{path} holds another architecture, {known.name[0]} with {theirs} at {place or 'its top'}, where this "
+                f"model has {ours}: build that one."
+            )
+    if earlier:
+        warnings.warn(
+            f"{path} was saved by an earlier labkit, which did not record all settings of a network: what it recorded "
+            "fits this model; see to the rest (GELU's form, activations inside residual blocks) yourself.",
+            stacklevel=2,
+        )
+    model.load_state_dict({name: state[place] for place, name in places.items()})
+    _set_run_ids(model, run_ids)
+    return wrapped
 
 
 def read_checkpoint(path, ledger):

@@ -209,6 +209,7 @@ def _claim(values, threshold, verdict, *, scale="linear", trials=None, control=N
         found["no_control"] = "a count of what is there"
     else:
         found |= {"control": control, "control_mean": backward(on_scale(control).mean())}
+        found["control_is"] = "the same at chance"
     return {"scale": scale, "trials": trials} | found | threshold | more
 
 

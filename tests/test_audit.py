@@ -58,7 +58,7 @@ def test_claims_as_text(ledger, capsys, monkeypatch):
     flat = re.sub(r"\s+", " ", text)
     for expected in (
         "00_start_here ✓ holds The network names at least nine of ten digits that it never saw",
-        "0.964 [0.961, 0.967], n = 5, threshold ≥ 0.9, control 0.101; a made-up paper 2020",
+        "0.964 [0.961, 0.967], n = 5, threshold ≥ 0.9, control 0.101 (the same at chance); a made-up paper 2020",
         "✗ FAILS Every larger model beats every smaller one 0.9 [0.606, 0.995], n = 10, threshold ≥ 0.9; Hestness",
         "threshold 0.4 … 0.6",
         "∅ EMPTY The monitor says nothing",
@@ -77,6 +77,33 @@ def test_export_to_a_file_and_to_the_screen(ledger, tmp_path, capsys):
     )
     assert len(capsys.readouterr().out.splitlines()) == 1 + 13
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["claims.csv", "outputs"]
+
+
+@pytest.mark.parametrize("command", [["summary"], ["claims"], ["integrity"], ["export", "claim"]], ids=lambda c: c[0])
+def test_a_stream_that_lacks_letters_gets_question_marks(ledger, monkeypatch, command):
+    tamper(ledger, "UPDATE claim SET statement = 'Θ ≥ π'", "UPDATE claim SET n = 20 WHERE id = 2")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert audit.main(command) == (command == ["integrity"])
+    stream.flush()
+    assert (b"? ? ?" in stream.buffer.getvalue()) == (command != ["summary"])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+def test_an_output_that_cannot_be_written_is_one_sentence(ledger):
+    command = [sys.executable, "-m", "labkit.ledger", "claims"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (2, "The output cannot be written (No space left on device).\n")
+
+
+def test_a_statement_of_two_lines_is_a_line_each(ledger, capsys):
+    tamper(ledger, "UPDATE claim SET statement = 'Up' || char(10, 8232, 133) || 'down', n = 20 WHERE id = 2")
+    assert audit.main(["integrity"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("(Up down)")
+    audit.main(["claims"])
+    assert "holds  Up down\n" in capsys.readouterr().out
 
 
 # What is wrong --------------------------------------------------------------------------------------------------------
@@ -190,7 +217,7 @@ BAD = {
     "text": (lambda path: path.write_text("dear diary"), "is damaged or no ledger at all"),
     "half": (lambda path: path.write_bytes(fixture_ledger.build(path).path.read_bytes()[:40_000]), "is damaged or no"),
     "foreign": (foreign, "is another program's database and is left as it is"),
-    "newer": (newer, r"was written by a newer labkit \(schema 99, here 2\)"),
+    "newer": (newer, r"was written by a newer labkit \(schema 99, here 3\)"),
     "folder": (lambda path: path.mkdir(), "is damaged or no ledger at all"),
 }
 

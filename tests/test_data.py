@@ -5,6 +5,7 @@ import sysconfig
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -305,6 +306,50 @@ def test_replace_keeps_what_was_done(whole):
         train.replace(role="test", transform="renamed")
     with pytest.raises(ValueError, match="does not match"):
         train.replace(inputs=train.inputs[:5], transform="first five")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.uint16, torch.bool])
+def test_every_type_of_number_has_a_fingerprint(dtype):
+    ones, half = (Examples(torch.tensor([[1.0], [second]]).to(dtype), torch.tensor([0, 1])) for second in (1, 0))
+    assert ones.sha256 == Examples(torch.ones(2, 1).to(dtype), torch.tensor([0, 1])).sha256
+    assert len({ones.sha256, half.sha256, Examples(torch.ones(2, 1), torch.tensor([0, 1])).sha256}) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[1, 2]], dtype=">i4"), torch.tensor([[1, 2]], dtype=torch.int32)),
+        (np.array([1, 2, 3], dtype=np.uint16)[::-1], torch.tensor([3, 2, 1])),
+        (np.array([0.5], dtype=np.longdouble), torch.tensor([0.5], dtype=torch.float64)),
+        (pd.Series([1, 2], index=[7, 9]), torch.tensor([1, 2])),
+        (pd.DataFrame({"a": [1, 2], "b": [True, False]}), torch.tensor([[1, 1], [2, 0]])),
+        ([True, False], torch.tensor([True, False])),
+        (torch.ones(2, requires_grad=True), torch.ones(2)),
+        (torch.eye(2).to_sparse(), torch.eye(2)),
+    ],
+)  # fmt: skip
+def test_as_tensor_takes_whatever_holds_numbers(values, expected):
+    torch.testing.assert_close(data.as_tensor(values, "inputs"), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "values", ["text", ["a", "b"], [None, 1.0], [[1], [1, 2]], pd.Series(["a"]), np.array(["2020"], "M8")]
+)
+def test_as_tensor_refuses_what_holds_no_numbers(values):
+    with pytest.raises(ValueError, match="targets must hold numbers, none of them missing"):
+        data.as_tensor(values, "targets")
+
+
+@pytest.mark.parametrize("value", [7, 7.0, np.int8(7), np.float32(7), torch.tensor(7), np.array(7)])
+def test_whole_takes_the_numbers_of_all(value):
+    assert data.whole("n", value) == 7
+    assert type(data.whole("n", value)) is int
+
+
+@pytest.mark.parametrize("value", [-1, 7.5, True, None, "7", np.nan, np.inf, [7, 8]])
+def test_whole_refuses(value):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 0, not"):
+        data.whole("n", value)
 
 
 def test_examples_sha256_shows_a_change_in_place():

@@ -122,7 +122,9 @@ def test_each_replicate_may_have_its_own_learning_rate(settings, way):
 
 def test_learning_rates_that_do_not_fit_are_refused():
     ensemble = train.Ensemble([6, 8, 3], SEEDS)
-    for rates in ([0.1, 0.1], [0.1, 0.1, 0.0]):
+    assert ensemble.fit(SHARED, steps=2, learning_rate=np.array(RATES, dtype=np.float32)).status == "completed"
+    assert ensemble.fit(SHARED, steps=2, learning_rate=torch.tensor(RATES)).status == "completed"
+    for rates in ([0.1, 0.1], [0.1, 0.1, 0.0], []):
         with pytest.raises(ValueError, match="for an Ensemble of K a list of K numbers greater than 0"):
             ensemble.fit(SHARED, steps=2, learning_rate=rates)
     with pytest.raises(ValueError, match="give one number"):
@@ -228,13 +230,14 @@ def test_ctrl_c_between_two_turns(monkeypatch):
 
     def loss(outputs, targets):
         calls.append(1)
-        if len(calls) == 1 + 3 * train.TURN + train.TURN + 4:  # one trial, a turn each, and replicate 1 in its second
+        if len(calls) == 3 * train.TURN + train.TURN + 4:  # a turn each, and replicate 1 in its second
             raise KeyboardInterrupt
         return F.cross_entropy(outputs, targets)
 
+    forget = {"callback": lambda step, model: calls.clear(), "callback_steps": [0]}  # what fit tried before
     ensemble, expected = (train.Ensemble([6, 8, 3], SEEDS) for _ in range(2))
     with pytest.warns(UserWarning, match=f"interrupted after {train.TURN} of 100 steps"):
-        history = ensemble.fit(SHARED, steps=100, loss=loss)
+        history = ensemble.fit(SHARED, steps=100, loss=loss, **forget)
     np.testing.assert_array_equal(history.loss, expected.fit(SHARED, steps=train.TURN).loss)
     assert train.evaluate(ensemble, SHARED).shape == (3,)
 
@@ -319,3 +322,5 @@ def test_seeds_are_given_once():
         train.Ensemble([6, 3], SEEDS).fit(SHARED, steps=1, seed=3)
     with pytest.raises(ValueError, match="at least one seed"):
         train.Ensemble([6, 3], [])
+    with pytest.raises(ValueError, match=r"whole number from 0 to .*, not 1\.5"):
+        train.Ensemble([6, 3], [1.5])

@@ -1,30 +1,35 @@
 """labkit.evidence: each rule of `claim`, with the bounds computed a second way; `expect_claim_failure`; `predict`."""
 
 import inspect
+import io
 import json
 import math
 import pickle
 import re
-from pathlib import Path
+import sys
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from nbval.plugin import get_sanitize_patterns
+from sanitize import sanitized
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from traitlets.config import Config
 
 from labkit import evidence
 from labkit.evidence import ClaimEmpty, ClaimError, ClaimFailed, Prediction, claim, expect_claim_failure, predict
-from labkit.ledger import Ledger
+from labkit.ledger import Ledger, LedgerError
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 NARROW = [3.1, 3.0, 3.2, 3.05, 3.15]  # mean 3.1
 WIDE = [1.0, 6.0, 0.5, 5.0, 3.0]  # the same mean, far wider
 COMMON = {"source": "a test", "no_control": "a test"}
+CONTROLLED = {"source": "a test", "control_is": "the same without it"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,15 +69,6 @@ def attempt(values, **kwargs):
         return claim("A statement.", values, **(COMMON | kwargs))
     except ClaimFailed as failure:
         return failure.result
-
-
-def sanitized(text):
-    """What nbval compares, by nbval's own parser and its own way to apply what it parsed."""
-    patterns = dict(get_sanitize_patterns((Path(__file__).parent / "sanitize.cfg").read_text()))
-    assert len(patterns) == 5
-    for regex, replacement in patterns.items():
-        text = re.sub(regex, replacement, text)
-    return text
 
 
 # The bounds, computed without scipy.special or scipy.stats -----------------------------------------------------------
@@ -185,11 +181,11 @@ def test_equal_values_are_their_own_bounds(scale):
 
 def test_a_control_whose_mean_meets_the_threshold_makes_the_claim_empty():
     with pytest.raises(ClaimEmpty, match="empty") as raised:
-        claim("A statement.", NARROW, at_least=2.0, control=WIDE, source="a test")  # the control's bound is below 2
+        claim("A statement.", NARROW, at_least=2.0, **CONTROLLED, control=WIDE)  # the control's bound is below 2
     assert raised.value.result.verdict == "empty"
     assert raised.value.result.control_mean == pytest.approx(3.1)
     assert attempt(WIDE, at_least=2.0).verdict == "fails"  # so as a claim the control would not pass
-    found = claim("A statement.", NARROW, at_least=2.0, control=[1.0, 1.1, 0.9, 1.0, 1.2, 1.0], source="a test")
+    found = claim("A statement.", NARROW, at_least=2.0, **CONTROLLED, control=[1.0, 1.1, 0.9, 1.0, 1.2, 1.0])
     assert (found.verdict, found.control_mean) == ("holds", pytest.approx(6.2 / 6))
 
 
@@ -203,12 +199,21 @@ def test_a_control_whose_mean_meets_the_threshold_makes_the_claim_empty():
     ],
 )
 def test_control_is_averaged_on_the_scale_of_the_claim(values, control, threshold, control_mean):
-    found = attempt(values, control=control, no_control=None, **threshold)
+    found = attempt(values, control=control, control_is="the same without it", no_control=None, **threshold)
     assert (found.verdict, found.control_mean) == ("holds", pytest.approx(control_mean))
 
 
 def test_an_empty_yes_no_claim():
-    assert attempt([True] * 20, control=[True] * 4 + [False] * 2, no_control=None, at_least=0.6).verdict == "empty"
+    assert (
+        attempt(
+            [True] * 20,
+            control=[True] * 4 + [False] * 2,
+            control_is="the same without it",
+            no_control=None,
+            at_least=0.6,
+        ).verdict
+        == "empty"
+    )
 
 
 def test_failure_carries_result_and_says_what_was_measured():
@@ -223,10 +228,48 @@ def test_failure_carries_result_and_says_what_was_measured():
 
 @pytest.mark.parametrize(
     "values",
-    [torch.tensor(NARROW, requires_grad=True), torch.tensor(NARROW).double(), tuple(NARROW), np.float32(NARROW)],
+    [
+        torch.tensor(NARROW, requires_grad=True),
+        torch.tensor(NARROW).double(),
+        torch.tensor(NARROW, dtype=torch.bfloat16),
+        [torch.tensor(x, requires_grad=True) for x in NARROW],
+        [np.array(x, dtype=np.float32) for x in NARROW],
+        np.array([torch.tensor(x) for x in NARROW] + [None], dtype=object)[:5],
+        tuple(NARROW),
+        np.float32(NARROW),
+        np.array(NARROW, dtype=">f8"),
+        np.array(NARROW, dtype=np.longdouble),
+        pd.Series(NARROW, index=list("abcde")),
+        pd.array(NARROW, dtype="Float64"),
+        [Fraction(str(x)) for x in NARROW],
+        [Decimal(str(x)) for x in NARROW],
+    ],
 )
 def test_values_of_any_common_type(values):
-    assert attempt(values, at_least=2.9).mean == pytest.approx(3.1)
+    assert attempt(values, at_least=2.9).mean == pytest.approx(3.1, rel=1e-2)
+    assert attempt(values, at_least=2.9, control=values, control_is="the same", no_control=None).verdict == "empty"
+    assert json.loads(rows("claim")[0]["values"]) == pytest.approx(NARROW, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "kind", [float, np.float64, np.float32, np.array, torch.tensor, Fraction, lambda x: torch.tensor(x).bfloat16()]
+)
+def test_thresholds_of_any_common_type(kind):
+    assert attempt(NARROW, at_least=kind(2.5)).threshold == "mean at least 2.5"
+    assert attempt(NARROW, at_most=kind(3.5)).threshold == "mean at most 3.5"
+    assert attempt(NARROW, within=(kind(2.5), kind(3.5))).threshold == "mean between 2.5 and 3.5"
+    assert [row["within_high"] for row in rows("claim")] == [None, None, 3.5]
+
+
+@pytest.mark.parametrize("pair", [[2, 4], np.array([2.0, 4.0]), torch.tensor([2.0, 4.0]), pd.Series([2, 4])])
+def test_a_pair_of_any_common_type(pair):
+    assert attempt(NARROW, within=pair).threshold == "mean between 2 and 4"
+
+
+@pytest.mark.parametrize("trials", [20, 20.0, np.int64(20), np.float32(20), torch.tensor(20), Fraction(20)])
+def test_trials_of_any_common_type(trials):
+    attempt([1.0, 0.95, 1.0, 0.9, 0.0], at_least=0.5, scale="logit", trials=trials)
+    assert rows("claim")[0]["trials"] == 20
 
 
 def test_tensor_of_booleans_is_yes_no():
@@ -281,12 +324,26 @@ YES = [True, False, True, True, True]
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 7}, "does not fit trials=7"),
         ([0.5, 0.6, 0.7, 0.8, 2.0], {"at_least": 0.1, "scale": "logit", "trials": 10}, "does not fit trials=10"),
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "at least 1"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 10.5}, "whole number"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": True}, "whole number"),
+        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, r"one-dimensional.*\(5, 1\)"),
+        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, r"one-dimensional.*\(5, 2\)"),
+        (pd.array([1.5, 2, 3, 4, None], dtype="Float64"), {}, "numbers or booleans"),
+        (torch.tensor([1j] * 5), {}, "numbers or booleans"),
+        ((x for x in NARROW), {}, "flat list or array"),
+        (NARROW, {"at_least": torch.tensor([2.0, 3.0])}, "finite number"),
+        (NARROW, {"runs": ["one"]}, "ids of training runs"),
+        (NARROW, {"runs": [1.5]}, "ids of training runs"),
+        (NARROW, {"runs": object()}, "ids of training runs"),
         (NARROW, {"no_control": None}, "either control"),
         (NARROW, {"no_control": "  "}, "either control"),
         (NARROW, {"control": NARROW}, "either control"),
-        (NARROW, {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
-        (NARROW, {"control": YES, "no_control": None}, "differ in kind"),
-        (NARROW, {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
+        (NARROW, CONTROLLED | {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
+        (NARROW, CONTROLLED | {"control": YES, "no_control": None}, "differ in kind"),
+        (NARROW, CONTROLLED | {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
+        (NARROW, {"control": [1.0] * 5, "no_control": None}, "in words what it is, as control_is="),
+        (NARROW, {"control": [1.0] * 5, "no_control": None, "control_is": "  "}, "in words what it is"),
+        (NARROW, {"control_is": "there is none"}, "in words what it is"),
     ],
 )
 def test_misuse_is_an_error_and_leaves_no_record(values, kwargs, message):
@@ -344,7 +401,7 @@ def test_a_false_yes_no_claim_passes_in_five_percent_at_most(n):
 
 
 def test_the_line_is_the_same_for_other_measurements(bundles):
-    say = {"at_least": 2, "source": "<A & B> 2019", "control": [1.0, 1.1, 1.2, 1.0, 1.1]}
+    say = {"at_least": 2, "source": "<A & B> 2019", "control": [1.0, 1.1, 1.2, 1.0, 1.1], "control_is": "p = 10 n"}
     (one,) = bundles(claim, "Error at p = n < error at p = 10 n.", NARROW, **say)
     (two,) = bundles(claim, "Error at p = n < error at p = 10 n.", [4e9, 5e9, 6e9, 5e9, 4e9, 5e9], **say)
     assert set(one) == {"text/html", "text/plain"}
@@ -355,7 +412,13 @@ def test_the_line_is_the_same_for_other_measurements(bundles):
     assert page.count("\n") == 0
     outside = re.sub(r'<span class="measured">.*?</span>', "", page)
     inside = re.search(r'<span class="measured">(.*?)</span>', page)[1]
-    for part in ("HOLDS", "Error at p = n &lt; error at p = 10 n.", "mean at least 2", "&lt;A &amp; B&gt; 2019"):
+    for part in (
+        "HOLDS",
+        "Error at p = n &lt; error at p = 10 n.",
+        "mean at least 2",
+        "Control: p = 10 n.",
+        "&lt;A &amp; B&gt; 2019",
+    ):
         assert part in outside
     assert inside == "3.10 (90 % interval 3.02 to 3.18, n = 5; control 1.08)"
     assert one["text/plain"].startswith("HOLDS: Error at p = n < error at p = 10 n. Threshold: mean at least 2.")
@@ -363,7 +426,10 @@ def test_the_line_is_the_same_for_other_measurements(bundles):
 
 def test_another_verdict_threshold_or_statement_shows_after_sanitizing(shell):
     lines = [attempt(NARROW, at_least=2), attempt(NARROW, at_least=9), attempt(NARROW, at_least=2.5)]
-    lines += [attempt(NARROW, at_least=2, control=NARROW, no_control=None), attempt(NARROW, at_least=2, over="batches")]
+    lines += [
+        attempt(NARROW, at_least=2, control=NARROW, control_is="the same without it", no_control=None),
+        attempt(NARROW, at_least=2, over="batches"),
+    ]
     lines += [attempt(NARROW, at_least=2, scale="log"), attempt(NARROW, at_most=4), attempt(NARROW, within=(2, 4))]
     pages = {sanitized(line._repr_html_()) for line in lines}
     assert len(pages) == len({sanitized(str(line)) for line in lines}) == len(lines)
@@ -387,6 +453,21 @@ def test_outside_ipython_it_prints_one_line(capsys):
     assert out.startswith("HOLDS: Widgets grow. Threshold: mean at least 2. Measured: [measured: 3.10 (90 %")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_a_text_of_two_lines_is_shown_on_one(end, capsys):
+    found = claim(f"Widgets{end}grow.", NARROW, at_least=2, source=f"a{end}b", no_control=f"c{end}d")
+    assert len(capsys.readouterr().out.splitlines()) == len(found._repr_html_().splitlines()) == 1
+    assert "Widgets grow. Threshold" in str(found)
+
+
+def test_a_claim_is_shown_on_a_stream_that_lacks_its_letters(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    claim("Θ ≥ 2", NARROW, at_least=2, **COMMON)
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(b"HOLDS: ? ? 2.")
+
+
 def test_a_result_that_ends_a_cell_shows_nothing_more(shell):
     with capture_output() as captured:
         shell.run_cell(
@@ -396,7 +477,7 @@ def test_a_result_that_ends_a_cell_shows_nothing_more(shell):
         ).raise_error()
         shell.run_cell("predict('Which?', ['a', 'b'])").raise_error()
     assert len(captured.outputs) == 3
-    assert captured.stdout.replace("Out[0]: ", "") == ""  # the prompt of a terminal; a kernel has none
+    assert re.sub(r"Out\[\d+\]: ", "", captured.stdout) == ""  # the prompt of a terminal; a kernel has none
 
 
 def test_sanitize_file_blanks_what_is_measured_and_no_more():
@@ -416,12 +497,13 @@ def test_every_verdict_is_recorded_before_it_is_raised():
     found = [
         attempt(NARROW, at_least=2, scale="log", over="initialisation"),
         attempt(WIDE, within=(2.9, 3.3)),
-        attempt(YES, at_most=0.9, control=[True] * 3 + [False] * 3, no_control=None),
+        attempt(YES, at_most=0.9, control=[True] * 3 + [False] * 3, control_is="the same without it", no_control=None),
     ]
     records = rows("claim")
     assert [record["verdict"] for record in records] == [result.verdict for result in found]
     assert [record["verdict"] for record in records] == ["holds", "fails", "empty"]
     assert [record["no_control"] for record in records] == ["a test", "a test", None]
+    assert [record["control_is"] for record in records] == [None, None, "the same without it"]
     for record, result in zip(records, found, strict=True):
         assert record["id"] == result.id
         assert (record["statement"], record["source"], record["n"]) == ("A statement.", "a test", 5)
@@ -453,10 +535,24 @@ def test_the_runs_behind_a_claim_are_recorded():
     assert [(row["claim_id"], row["run_id"]) for row in rows("claim_run")] == [(found.id, run) for run in runs]
 
 
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, pd.Series, lambda ids: [float(i) for i in ids], tuple])
+def test_runs_of_any_common_type(kind):
+    runs = training_runs(5)
+    attempt(NARROW, at_least=2, runs=kind(runs))
+    attempt(NARROW, at_least=2, runs=runs[0])
+    assert [row["run_id"] for row in rows("claim_run")] == [*runs, runs[0]]
+
+
+def test_a_claim_about_runs_that_are_not_there_is_no_half_record():
+    with pytest.raises(LedgerError, match="lacks a row"):
+        attempt(NARROW, at_least=2, runs=[*training_runs(2), 99])
+    assert rows("claim") == rows("claim_run") == []
+
+
 def test_claims_can_be_recorded_without_raising(monkeypatch, capsys):
     monkeypatch.setenv("LABKIT_CLAIMS", "record")
     assert claim("A statement.", WIDE, at_least=2.9, **COMMON).verdict == "fails"
-    assert claim("A statement.", NARROW, at_least=2, control=NARROW, source="a test").verdict == "empty"
+    assert claim("A statement.", NARROW, at_least=2, **CONTROLLED, control=NARROW).verdict == "empty"
     with expect_claim_failure():
         claim("A statement.", NARROW, at_least=2, **COMMON)
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["FAILS", "EMPTY", "HOLDS"]
@@ -615,6 +711,14 @@ def test_no_prediction_is_a_normal_state(bundles):
     assert rows("prediction") == []
 
 
+def test_predictions_take_numbers_and_options_of_any_common_type(capsys):
+    prediction = predict(QUESTION, np.array(OPTIONS))
+    prediction.answer(np.str_(OPTIONS[1]), torch.tensor(0.5))
+    prediction.resolve(np.array(OPTIONS)[1])
+    (row,) = rows("prediction")
+    assert (row["answer"], row["confidence"], row["correct"]) == (OPTIONS[1], 0.5, 1)
+
+
 @pytest.mark.parametrize(
     ("option", "confidence", "message"),
     [
@@ -631,6 +735,20 @@ def test_answers_that_make_no_sense(option, confidence, message):
         prediction.answer(option, confidence)
     assert prediction.option is None
     assert rows("prediction") == []
+
+
+@pytest.mark.parametrize("change", [-0.1, 0.0, 0.1])
+def test_an_outcome_follows_from_a_condition_for_each_option(change):
+    prediction = Prediction(QUESTION, OPTIONS)
+    prediction.resolve(np.array([change > 0.02, change < -0.02, abs(change) <= 0.02]).tolist())
+    assert prediction.outcome == {0.1: "It rises & stays", -0.1: "It falls", 0.0: "Neither"}[change]
+    prediction.resolve([np.bool_(change > 0.02), np.bool_(change < -0.02), np.bool_(abs(change) <= 0.02)])
+
+
+@pytest.mark.parametrize("conditions", [[], [True], [True, True, False], [False] * 3, [True, False, False, False]])
+def test_conditions_that_choose_no_option_or_several(conditions):
+    with pytest.raises(ClaimError, match="exactly one must be true"):
+        Prediction(QUESTION, OPTIONS).resolve(conditions)
 
 
 def test_outcomes_that_make_no_sense():

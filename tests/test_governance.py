@@ -166,6 +166,51 @@ def test_the_cards_header_is_yaml_as_the_hub_reads_it(ledger):
     assert all(f"- {name}: {text}" in body for name, text in found.items())
 
 
+BREAKS = ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("end", BREAKS)
+def test_names_of_two_lines_are_written_and_read_on_one(ledger, end):
+    assert len(f"a{end}b".splitlines()) == 2
+    rows = {"metric": "accuracy", "split_id": 2, "value": 0.5}
+    ledger.record("evaluation", [rows | {"run_id": k, "group_name": f"North{end}- of: [the]{end}"} for k in RUNS])
+    dataset = ledger.dataset({"name": f"two{end}lines", "sha256": "c" * 64, "n_examples": 9, "licence": f"CC{end}BY"})
+    split = ledger.split({"dataset_id": dataset, "role": "train", "n_examples": 9, "sha256": "c" * 64})
+    ledger.update("training_run", 1, split_id=split)
+    found = governance.facts(ledger, RUNS)
+    assert "accuracy of the worst group (North - of: [the])" in found
+    said = COMPLETE | {"purpose": f"one{end}## Judgement{end}- decision: ship"}
+    text = governance.memo(f"a{end}# reader", found, said)
+    assert text.startswith("# Release memo: a # reader\n")
+    assert len(text.split("\n")) == len(text.splitlines()) + 1 == 8 + len(found) + len(said)
+    assert governance.refusals(ledger, text, RUNS) == []
+    card = governance.model_card(ledger, f"a{end}# reader", RUNS, found, said)
+    _, header, body = card.split("---\n", 2)
+    assert len(card.split("\n")) == len(card.splitlines()) + 1
+    header = yaml.safe_load(header)
+    assert header["datasets"] == ["digits", "two lines"]
+    assert header["model-index"][0]["name"] == "a # reader"
+    assert "\n# a # reader\n" in body
+    assert "- two lines, CC BY\n" in body
+    assert "- licence: CC BY\n" in governance.datasheet(ledger, f"two{end}lines")
+    assert governance.write("card.md", card, signed=False).read_text(encoding="utf-8").count("DRAFT") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["\U0001f642", "\U0001f469\u200d\U0001f52c \U0001f1e8\U0001f1ed", "é\u00a0\x7f\x9f", "\ufeff Θ \\ "]
+)
+def test_the_header_holds_every_letter(ledger, name):
+    text = governance.model_card(ledger, name, RUNS, {}, {"decision": f"x{name}"})
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["tags"][1] == f"x{name}"
+    assert header["model-index"][0]["name"] == " ".join(name.split())
+
+
+def test_a_data_set_that_is_not_there_has_no_sheet(ledger):
+    with pytest.raises(ValueError, match="The ledger has no data set 'letters': train on it first"):
+        governance.datasheet(ledger, "letters")
+
+
 def test_the_register_says_what_was_tried_and_what_not(ledger):
     register = governance.risk_register(ledger, RUNS).set_index("red_team_tries")
     assert register.tried_in["the worst group"] == "evaluation 2-3, 7-8, 12-13, 17-18, 22-23"

@@ -18,8 +18,10 @@ from types import SimpleNamespace
 
 import grade
 import grade_one
+import gradebook
 import psutil
 import pytest
+import submissions
 
 LAB = '''
 """A small lab."""
@@ -315,7 +317,7 @@ def call_of(folder, *options):
 
 
 def read(out):
-    with (out / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+    with (out / "gradebook.csv").open(encoding="utf-8-sig", newline="") as file:
         return {row["student"]: row for row in csv.DictReader(file)}
 
 
@@ -342,6 +344,9 @@ def batch(labs, tmp_path_factory):
     texts["magics"] = notebook([*MAGICS, *GOOD]).encode()
     texts["surroundings"] = notebook([*SURROUNDINGS, *GOOD]).encode()
     texts["experiment"] = notebook([*GOOD, "raise SystemExit"], {len(GOOD): ["experiment"]}).encode()
+    merged = [*GOOD[:3], f"raise SystemExit\n{DESCENDING}\nmedian = lambda x: np.median(x)", COUNTER]
+    texts["answer_in_an_experiment"] = notebook(merged, {3: ["experiment"]}).encode()
+    texts["no_answer_in_an_experiment"] = notebook([*merged, "descending = [][0]"], {5: ["experiment"]}).encode()
     texts["untagged"] = notebook([*GOOD, "if lab.solved('mean'):\n    raise ValueError"]).encode()
     texts["markup"] = notebook([*GOOD, "raise ValueError('</pre><script>x</script>')", WRONG]).encode()
     for name, text in texts.items():
@@ -388,6 +393,18 @@ def test_points_are_the_share_of_the_checks(batch):
 def test_experiments_are_skipped_by_their_tag_or_because_nothing_is_solved(batch):
     assert batch.rows["experiment"]["note"] == ""
     assert batch.rows["untagged"]["note"] == ""
+
+
+def test_an_answer_that_got_into_an_experiment_is_graded_and_noted(batch):
+    row = batch.rows["answer_in_an_experiment"]
+    assert points(row) == [2, 4, 2, 1]
+    assert row["note"] == (
+        "code cell 4 answers descending, median but is tagged `experiment`: only its functions, classes and imports run"
+    )
+    assert "<code>experiment</code>: only its functions" in page(batch, "answer_in_an_experiment")
+    row = batch.rows["no_answer_in_an_experiment"]
+    assert points(row) == [2, 0, 2, 0]
+    assert "code cell 6 answers descending" in row["note"]
 
 
 def test_magics_do_no_harm_and_shell_commands_do_not_run(batch):
@@ -493,7 +510,11 @@ def test_no_process_is_left(batch):
 
 def test_children_can_also_be_started_without_forks(labs):
     """As on macOS and Windows."""
-    job = {"lab": "lab97_small", "seed": 0, "cells": [[1, HEAD], [2, MEAN], [3, "import os; os._exit(5)"]]}
+    job = {
+        "lab": "lab97_small",
+        "seed": 0,
+        "cells": [[1, HEAD, False], [2, MEAN, False], [3, "import os; os._exit(5)", False]],
+    }
     code = "import grade_one; grade_one.Nursery.start = grade_one.Nursery._start_anew; grade_one.main()"
     environment = os.environ | {"PYTHONPATH": str(grade.ROOT / "tools")}
     command = [sys.executable, "-c", code, json.dumps(grade_one.make_settings(checks=labs))]
@@ -525,8 +546,12 @@ def test_a_seed_repeats_a_grading_and_the_gradebook_names_it(one, labs, tmp_path
     assert pages[0] == pages[2] != pages[1]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups that one can interrupt")
-def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows has none of these signals")
+@pytest.mark.parametrize(
+    ("send", "number"), [("killpg", "SIGINT"), ("kill", "SIGINT"), ("kill", "SIGTERM"), ("killpg", "SIGHUP")]
+)
+def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path, send, number):
+    """Ctrl-C and a terminal that closes reach all processes; `kill`, and systems that shut down, only one."""
     (one / "bob_lab97.ipynb").write_text(notebook(["import time\ntime.sleep(60)"] * 20))
     out = tmp_path / "out"
     options = ["--checks", labs, "--private", labs / "none", "--out", out, "--jobs", 1]
@@ -534,12 +559,43 @@ def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path):
     process = subprocess.Popen(**call_of(one, *options), **pipes, start_new_session=True)
     while "[1/2] ada" not in process.stdout.readline():
         assert process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert read(out)["ada"]["points"] == "8"  # before the other is graded
+    started = grade_one.descendants(process.pid)
+    getattr(os, send)(process.pid, getattr(signal, number))
     assert "Interrupted. What was graded is in" in process.communicate(timeout=120)[1]
     assert process.returncode == 130
     rows = read(out)
     assert (rows["ada"]["status"], rows["ada"]["points"]) == ("graded", "8")
-    assert rows["bob"]["status"] != "graded"
+    assert rows["bob"]["note"] == submissions.NOT_REACHED
+    assert grade_one.alive(started) == []
+
+
+@pytest.mark.parametrize("stdout", ["narrow", "nobody reads", "closed"])
+def test_the_terminal_ends_no_grading(one, labs, tmp_path, stdout):
+    (one / "ada_lab97.ipynb").rename(one / "Łukasz_lab97.ipynb")
+    call = call_of(one, "--checks", labs, "--private", labs / "none", "--out", tmp_path / "out", "--jobs", 1)
+    call["env"] |= {"PYTHONIOENCODING": "cp1252" if stdout == "narrow" else "utf-8"}
+    if stdout == "closed":
+        call["args"][2] = f"import os; os.close(1); {call['args'][2]}"
+    process = subprocess.Popen(**call, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if stdout == "nobody reads":
+        process.stdout.close()
+        process.stdout = None
+    shown, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert stdout != "narrow" or r"[1/1] \u0141ukasz, \u0141ukasz_lab97.ipynb: 8 of 8 points" in shown
+    assert read(tmp_path / "out")["Łukasz"]["points"] == "8"
+
+
+def test_a_machine_that_starts_no_process_costs_a_submission_and_not_the_grading(one, own_labs, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(grade, "Worker", refuse)
+    assert grade.main([str(one), "--private", str(one / "none"), "--out", str(tmp_path / "out")]) == 1
+    row = read(tmp_path / "out")["ada"]
+    assert row["status"] == "grader failed"
+    assert "Resource temporarily unavailable" in (tmp_path / "out" / "log" / "ada_lab97_small.txt").read_text()
 
 
 def test_private_checks_are_added_and_set_the_seed_and_their_code_is_not_shown(one, labs, tmp_path):
@@ -604,6 +660,8 @@ def test_a_bad_call_is_one_sentence(one, own_labs, tmp_path, capsys):
     assert "Which folder?" in refused(capsys, "")
     assert "is no folder" in refused(capsys, tmp_path / "missing")
     assert "There is no .ipynb" in refused(capsys, tmp_path / "empty")
+    assert "lies in the folder of the submissions" in refused(capsys, one, "--out", one / "grades")
+    assert not (one / "grades").exists()
     assert "There is no lab 'lab99': choose from lab97_small, lab98_other." in refused(capsys, one, "--lab", "lab99")
     assert "cannot be written to" in refused(capsys, one, "--out", tmp_path / "file" / "out")
     assert "--jobs is at least 1" in refused(capsys, one, "--jobs", 0)
@@ -631,31 +689,332 @@ def test_broken_private_checks_stop_before_the_first_submission(one, own_labs, t
         ("ada lovelace lab97_small.ipynb", "ada lovelace"),
         ("lab97_small.ipynb", "lab97_small"),
         ("ada/lab97_small.ipynb", "ada"),
+        ("ada/my homework/lab97_small.ipynb", "ada"),
+        ("ada/lab97_small/lab97_small.ipynb", "ada"),  # as nbgrader collects them
+        ("lab97_small/ada.ipynb", "ada"),
+        ("Lab97/ada/x.ipynb", "ada"),
+        ("ada_LAB97.IPYNB", "ada"),
+        ("ada_lab97_small (1).ipynb", "ada"),
+        ("ada_lab97-Copy1.ipynb", "ada"),
+        ("ada_lab97_small.ipynb.txt", "ada"),
+        ("J. Doe lab97.ipynb", "J. Doe"),
+        ("Ada Lovelace_42_assignsubmission_file_/lab97_small.ipynb", "Ada Lovelace_42"),  # as Moodle writes them
+        ("Ada Lovelace_42_assignsubmission_file_lab97_small.ipynb", "Ada Lovelace_42"),
+        ("Zoe\u0308/lab97.ipynb", "Zo\u00eb"),  # as macOS writes names
     ],
 )
 def test_whose_a_file_is(path, student, tmp_path):
-    assert grade.student_of(tmp_path / path, tmp_path, ["lab97_small", "lab98_other"]) == student
+    assert submissions.student_of(tmp_path / path, tmp_path, ["lab97_small", "lab98_other"]) == student
 
 
-def test_two_files_of_one_student_have_two_pages(tmp_path):
-    submissions = [grade.Submission(tmp_path, name, "lab97_small") for name in ("ada b", "ada b", "ADA/b", "../..")]
-    grade.name_files(submissions)
-    assert [one.name for one in submissions] == [
+def named(names):
+    """The names of the pages of students."""
+    found = [submissions.Submission(None, name, "lab97_small") for name in names]
+    submissions.name_files(found)
+    return [one.name for one in found]
+
+
+def test_two_files_of_one_student_have_two_pages():
+    assert named(["ada b", "ada b", "ADA/b", "../.."]) == [
         "ada_b_lab97_small", "ada_b_lab97_small_2", "ADA_b_lab97_small_3", "__lab97_small"
     ]  # fmt: skip
 
 
-def test_a_name_and_a_content_that_disagree_are_reported(labs, own_labs, tmp_path):
-    known = {name: grade_one.load_lab(name, None, tmp_path)[0] for name in ("lab97_small", "lab98_other")}
-    path = tmp_path / "ada_lab98_other.ipynb"
+def test_a_page_can_be_written_whatever_a_student_is_called(tmp_path):
+    students = ["😀" * 60, "𝔷" * 200, "J\udcfcrgen", "a\nb\0", "CON", "ada.", "C:\\ada", "straße", "STRASSE", "-", ""]
+    names = named(students * 2)
+    assert len({name.casefold() for name in names}) == len(names)
+    for name in names:
+        assert re.fullmatch(r"[\w-]+", name)
+        gradebook.write_whole(tmp_path / f"{name}.html", "x")
+
+
+@pytest.fixture
+def known(labs, own_labs, tmp_path):
+    """The small labs by name."""
+    return {name: grade_one.load_lab(name, None, tmp_path / "none")[0] for name in ("lab97_small", "lab98_other")}
+
+
+def test_a_name_and_a_content_that_disagree_are_reported(known, tmp_path):
+    path = tmp_path / "in" / "ada_lab98_other.ipynb"
+    path.parent.mkdir()
     path.write_text(notebook(GOOD))
-    assert (
-        grade.find(tmp_path, known)[0].note == "is named for lab98_other but calls check.lab of lab97_small: rename one"
-    )
+    found = submissions.find(path.parent, known)[0]
+    assert found.reason == "is named for lab98_other but calls check.lab of lab97_small: rename one"
     path.write_text(notebook([COUNTER, MEDIAN]))
-    path.rename(tmp_path / "ada.ipynb")
-    assert "names no lab" in grade.find(tmp_path, known)[0].note
-    assert grade.find(tmp_path, known, "lab97_small")[0].lab == "lab97_small"
+    path = path.rename(path.with_name("ada.ipynb"))
+    assert "names no lab" in submissions.find(path.parent, known)[0].reason
+    assert submissions.find(path.parent, known, "lab97_small")[0].lab == "lab97_small"
+    (path.parent / "ada" / "LAB98").mkdir(parents=True)
+    path.rename(path.parent / "ada" / "LAB98" / "x.ipynb")
+    assert submissions.find(path.parent, known)[0].lab == "lab98_other"
+
+
+# Nothing is passed over in silence ------------------------------------------------------------------------------------
+
+
+def handed_in(folder, known, files):
+    """{path in the folder: submission} for files of these contents; None makes an empty folder."""
+    for name, content in files.items():
+        path = folder / name
+        (path if content is None else path.parent).mkdir(parents=True, exist_ok=True)
+        if content is not None:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = submissions.find(folder, known)
+    return {one.path.relative_to(submissions.course(folder)).as_posix(): one for one in found}
+
+
+def test_a_notebook_is_read_wherever_it_lies_and_whatever_its_name_ends_in(known, tmp_path):
+    names = [
+        "ada/x.ipynb", "bob/my homework/part 1/x.ipynb", "cem/lab97.ipynb.txt", "dan/lab97.IPYNB", "eve/x.ipynb.json",
+        "fay/lab97", "lab97_gil.ipynb.download",
+    ]  # fmt: skip
+    found = handed_in(tmp_path, known, dict.fromkeys(names, notebook(GOOD)))
+    assert found.keys() == set(names)
+    assert [one.student for one in found.values()] == ["ada", "bob", "cem", "dan", "eve", "fay", "gil"]
+    assert {(one.lab, one.reason, one.note) for one in found.values()} == {("lab97_small", "", submissions.NOT_REACHED)}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "holds no file"),
+        (b"", "is an empty file"),
+        (b"def mean(x): return 0", "is no notebook"),
+        (b"PK\x03\x04" + bytes(100), "is a zip or another packed file: unpack it"),
+        (bytes(257) + b"ustar" + bytes(250), "is a zip or another packed file: unpack it"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is no notebook"),
+        (b'{"a": 1}', "is no notebook: it has no cells"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ada", "ada/deeper/one.thing"])
+def test_what_is_no_notebook_has_a_row_that_says_why(known, tmp_path, name, content, reason):
+    ((path, one),) = handed_in(tmp_path, known, {name: content}).items()
+    assert (path, one.student, one.status) == (name, "ada", "not graded")
+    assert one.note.startswith(reason)
+
+
+def test_what_systems_leave_behind_has_no_row(known, tmp_path):
+    junk = [
+        "__MACOSX/._x.ipynb", "__MACOSX/ada/._x.ipynb", "ada/._x.ipynb", "ada/.DS_Store", ".DS_Store", "ada/Thumbs.db",
+        "ada/desktop.ini", "ada/.ipynb_checkpoints/x-checkpoint.ipynb", "ada/timestamp.txt",
+    ]  # fmt: skip
+    files = {"ada/x.ipynb": notebook(GOOD)} | dict.fromkeys(junk, b"\0\5\26\7")
+    assert handed_in(tmp_path, known, files).keys() == {"ada/x.ipynb"}
+
+
+def test_who_handed_in_only_what_systems_leave_behind_has_a_row(known, tmp_path):
+    ((path, one),) = handed_in(tmp_path, known, {"ada/.DS_Store": b"1", "ada/x/__MACOSX/._x": b"1"}).items()
+    assert (path, one.student) == ("ada/x", "ada")
+    assert one.reason == submissions.NO_FILE
+
+
+def test_a_text_typed_into_moodle_counts_where_there_is_no_file(known, tmp_path):
+    text = "_assignsubmission_onlinetext_/onlinetext.html"
+    files = {"Ada_1_assignsubmission_file_/x.ipynb": notebook(GOOD), f"Ada_1{text}": "hello", f"Bob_2{text}": "hello"}
+    found = handed_in(tmp_path, known, files).values()
+    assert [(one.student, one.reason) for one in found] == [("Ada_1", ""), ("Bob_2", submissions.ONLINE_TEXT)]
+
+
+def test_a_course_folder_of_nbgrader_is_read_where_it_collects(known, tmp_path):
+    files = {f"{folder}/ada/lab97_small/x.ipynb": notebook(GOOD) for folder in ("submitted", "autograded")}
+    (one,) = handed_in(tmp_path, known, files).values()
+    assert (one.student, one.path.parts[-4]) == ("ada", "submitted")
+
+
+def test_links_are_reported_and_not_followed(known, tmp_path):
+    (tmp_path / "secret.ipynb").write_text(notebook(GOOD))
+    folder = tmp_path / "in"
+    (folder / "bob").mkdir(parents=True)
+    try:
+        (folder / "ada").symlink_to(tmp_path)
+        (folder / "bob" / "loop").symlink_to(folder)
+        (folder / "bob" / "x.ipynb").symlink_to(tmp_path / "secret.ipynb")
+        (folder / "cem.ipynb").symlink_to(tmp_path / "nothing")
+    except OSError:
+        pytest.skip("links need a privilege here")
+    found = handed_in(folder, known, {})
+    assert found.keys() == {"ada", "bob/loop", "bob/x.ipynb", "cem.ipynb"}
+    assert all(one.reason.startswith("is a symbolic link") for one in found.values())
+
+
+def test_what_cannot_be_read_is_reported(known, tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied")
+
+    files = {"ada/x.ipynb": notebook(GOOD), "bob/y/x.ipynb": notebook(GOOD)}
+    handed_in(tmp_path, known, files)
+    inside = submissions.inside
+    monkeypatch.setattr(submissions, "inside", lambda path: refuse(path) if path.name == "y" else inside(path))
+    monkeypatch.setattr(submissions.Path, "open", refuse)
+    found = handed_in(tmp_path, known, {})
+    assert {path: one.reason for path, one in found.items()} == dict.fromkeys(
+        ["ada/x.ipynb", "bob/y"], "cannot be read: Permission denied"
+    )
+
+
+def test_of_a_whole_environment_only_the_notebooks_are_listed(known, tmp_path):
+    files = {f"ada/venv/{i}.py": "1" for i in range(submissions.FILES)} | {"ada/x.ipynb": notebook(GOOD)}
+    files["bob/" + "/".join("d" * 40) + "/x.ipynb"] = notebook(GOOD)
+    found = handed_in(tmp_path, known, files)
+    ada, deep = found.pop("ada"), found.popitem()[1]
+    assert found.keys() == {"ada/x.ipynb"}
+    assert ada.reason == deep.reason == submissions.TOO_MUCH
+
+
+@pytest.mark.parametrize(("first", "second"), [("ada", "ada"), ("ada", "Ada"), ("Zo\u00eb", "Zoe\u0308")])
+def test_two_files_of_one_student_for_one_lab_are_noted_with_both(known, tmp_path, first, second):
+    files = {
+        f"{first}/a.ipynb": notebook(GOOD),
+        f"{second}/more/b.ipynb": notebook(GOOD),
+        "bob/x.ipynb": notebook(GOOD),
+    }
+    by_student = {}
+    for one in handed_in(tmp_path, known, files).values():
+        by_student.setdefault(one.student.casefold(), []).append(one)
+    (bob,) = by_student.pop("bob")
+    ((a, b),) = by_student.values()
+    assert bob.remarks == []
+    for one, other in ((a, b), (b, a)):
+        assert os.path.join(*other.path.parts[-2:]) in one.note
+        assert "the course decides which one counts" in one.note
+
+
+METADATA = [
+    {}, None, [], {"kernelspec": None}, {"kernelspec": None, "language_info": None}, {"kernelspec": "python3"},
+    {"kernelspec": {"name": "python3", "language": None}, "language_info": {"name": "python"}},
+    {"kernelspec": {"language": "python3"}}, {"kernelspec": {}, "language_info": {"name": "ipython"}},
+    {"kernelspec": {"language": "Python"}},
+]  # fmt: skip
+CELLS = [
+    {}, {"metadata": None}, {"metadata": {"tags": None}}, {"metadata": {"tags": 1}}, {"metadata": []}, {"id": None},
+    {"source": HEAD.splitlines(keepends=True)}, {"source": HEAD.replace("\n", "\r\n")},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [*({"metadata": each} for each in METADATA), *({"nbformat": each} for each in ("4", 4.0, "4.5", None))],
+    ids=str,
+)
+def test_what_a_notebook_says_of_itself_may_be_missing_or_odd(known, tmp_path, change):
+    content = json.dumps(json.loads(notebook(GOOD)) | change)
+    (one,) = handed_in(tmp_path, known, {"ada.ipynb": content}).values()
+    assert (one.lab, one.reason, len(one.cells)) == ("lab97_small", "", len(GOOD))
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_what_a_cell_says_of_itself_may_be_missing_or_odd(known, tmp_path, cell):
+    others = [{"cell_type": "code"}, {"cell_type": "code", "source": None}, {"cell_type": "markdown"}, {"source": "1"}]
+    cells = [{"cell_type": "code", "source": HEAD} | cell, *others]
+    (one,) = handed_in(tmp_path, known, {"ada.ipynb": json.dumps({"cells": cells})}).values()
+    assert (one.lab, one.reason, len(one.cells)) == ("lab97_small", "", 3)
+    assert not any(experiment for _, _, experiment in one.cells)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_notebook_is_read_in_any_unicode(known, tmp_path, encoding):
+    (one,) = handed_in(tmp_path, known, {"ada.ipynb": notebook(GOOD).encode(encoding)}).values()
+    assert one.reason == ""
+
+
+# What is written ------------------------------------------------------------------------------------------------------
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def book(known, tmp_path):
+    """A gradebook with two submissions, one of them with odd names."""
+    two = [
+        submissions.Submission(
+            tmp_path / student / "x\udcfc.ipynb", student, "lab97_small", cells=[[1, "1\ud800", False]]
+        )
+        for student in ("=ada\nb\x1b[2J", "J\udcfcrgen")
+    ]
+    submissions.name_files(two)
+    return gradebook.Gradebook(two, known, {"lab97_small": 1}, tmp_path / "out")
+
+
+def result(lab):
+    exercises = {name: {"points": 1.0, "outcomes": []} for name in lab.exercises}
+    return {"exercises": exercises, "cells": {"1": "raises \ud800"}, "incidents": [], "printed": "\ud800"}
+
+
+def test_the_gradebook_is_whole_after_each_submission(book, known):
+    assert book.begin() is None
+    assert [row["note"] for row in rows_of(book.path)] == [submissions.NOT_REACHED] * 2
+    book.submissions[1].result = result(known["lab97_small"])
+    book.add(book.submissions[1])
+    first, second = rows_of(book.path)
+    assert (first["student"], second["student"]) == ("'=ada\\nb\\x1b[2J", "J\\udcfcrgen")
+    assert (first["status"], first["feedback"], second["status"]) == ("not graded", "", "graded")
+    assert "raises \\ud800" in (book.out / second["feedback"]).read_text(encoding="utf-8")
+    assert book.path.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert {path.name for path in book.out.iterdir()} == {"gradebook.csv", "feedback"}
+
+
+def test_an_earlier_grading_is_kept_with_its_pages(book, known):
+    for n in (1, 2):
+        assert book.begin() == (book.out / "earlier_1" if n == 2 else None)
+        book.add(book.submissions[0])
+    del book.submissions[0]
+    assert book.begin() == book.out / "earlier_2"
+    for n in (1, 2):
+        (row, _) = rows_of(book.out / f"earlier_{n}" / "gradebook.csv")
+        assert (book.out / f"earlier_{n}" / row["feedback"]).exists()
+    assert len(rows_of(book.path)) == 1
+
+
+def fill_disk(monkeypatch, suffix):
+    """From now on no file of this kind can be written."""
+
+    def write_whole(path, *args, **kwargs):
+        if path.suffix == suffix:
+            raise OSError(28, "No space left on device")
+        return plain(path, *args, **kwargs)
+
+    plain = gradebook.write_whole
+    monkeypatch.setattr(gradebook, "write_whole", write_whole)
+
+
+def test_a_page_that_cannot_be_written_is_a_note(book, monkeypatch):
+    book.begin()
+    with monkeypatch.context() as patch:
+        fill_disk(patch, ".html")
+        book.add(book.submissions[0])
+    row = rows_of(book.path)[0]
+    assert row["note"].endswith("its page could not be written: No space left on device")
+    assert row["feedback"] == ""
+    book.finish()  # there is room again
+    row = rows_of(book.path)[0]
+    assert "its page" not in row["note"]
+    assert (book.out / row["feedback"]).exists()
+
+
+def test_on_a_full_disk_the_gradebook_of_before_is_kept(book, monkeypatch, capsys):
+    book.begin()
+    before = book.path.read_bytes()
+    with monkeypatch.context() as patch:
+        fill_disk(patch, ".csv")
+        book.add(book.submissions[0])
+        with pytest.raises(OSError, match="No space"):
+            book.begin()
+        assert grade.conclude(book) == 1
+    assert "gradebook.csv could not be written to its end: No space left on device." in capsys.readouterr().err
+    assert book.path.read_bytes() == before
+    assert not list(book.out.glob("earlier*"))
+
+
+def test_what_breaks_off_while_it_is_written_leaves_the_file_of_before(tmp_path, monkeypatch):
+    gradebook.write_whole(tmp_path / "file", "before")
+    monkeypatch.setattr(gradebook.os, "replace", lambda *_: exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        gradebook.write_whole(tmp_path / "file", "after")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
 
 
 # The labs themselves --------------------------------------------------------------------------------------------------
@@ -675,7 +1034,7 @@ def test_real_labs_with_the_guides_private_check(tmp_path):
     main = [sys.executable, grade.__file__, tmp_path / "in", "--out", tmp_path / "out", "--private", private.parent]
     done = subprocess.run([str(each) for each in main], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "out" / "gradebook.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "out" / "gradebook.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(solutions) > 0
     for row in rows:

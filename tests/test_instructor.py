@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+import submissions
 
 import labs
 
@@ -85,6 +87,13 @@ def test_a_wrong_answer_and_an_open_one_get_less(course):
     assert got[second] < POINTS[second]
     assert all(got[name] == 0 for name in others)
     assert set(score(course[0], "none").values()) == {0}
+
+
+def test_the_grader_reads_what_nbgrader_collected(course):
+    found = submissions.find(course[0], {NAME: SimpleNamespace(exercises=POINTS)})
+    assert [(one.student, one.lab, one.reason) for one in found] == [
+        (student, NAME, "") for student in ("all", "none", "some")
+    ]
 
 
 def test_the_metadata_fits_nbgraders_schema():

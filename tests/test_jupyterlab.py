@@ -1,7 +1,8 @@
 """Notebooks and labs in JupyterLab, in a real browser. Needs Chromium.
 
 In a notebook: Run All, a prediction recorded, a slider moved. In a lab: Run All with nothing solved, then each exercise
-answered wrong, then right, by typing. Notebook 00 and the labs each time; with LABKIT_BROWSER=all the other notebooks
+answered wrong, then right, by typing. Sliders of figures and folded cells also on a page without a kernel. Notebook 00
+and the labs each time; with LABKIT_BROWSER=all the other notebooks
 as well, which takes as long again as running them. With LABKIT_SCREENSHOTS=folder it leaves pictures of every cell.
 """
 
@@ -36,6 +37,13 @@ def source(request):
     return request.param
 
 
+def built(source):
+    """The notebook that a learner gets of a source; `source` may be a function that makes one."""
+    if callable(source):
+        return source()
+    return labs.build(source, "student") if source.parent == labs.SOURCES else curriculum.build(source)
+
+
 @pytest.fixture
 def server(tmp_path, monkeypatch, source):
     """JupyterLab on a cleared copy of a notebook, with settings and outputs of its own. Yields its address."""
@@ -55,8 +63,7 @@ def server(tmp_path, monkeypatch, source):
         settings.write_text(text)
     monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path / "settings"))
     (tmp_path / "notebooks").mkdir()
-    built = labs.build(source, "student") if source.parent == labs.SOURCES else curriculum.build(source)
-    nbformat.write(built, tmp_path / "notebooks" / "notebook.ipynb")
+    nbformat.write(built(source), tmp_path / "notebooks" / "notebook.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -98,7 +105,8 @@ def screenshots(page, name):
 
 
 def prompts(page):
-    return [text.strip() for text in page.locator(f"{CELL} .jp-InputPrompt").all_inner_texts()]
+    """The numbers of the cells that are not folded."""
+    return [text.strip() for text in page.locator(f"{CELL} .jp-InputArea .jp-InputPrompt").all_inner_texts()]
 
 
 def run_all(page):
@@ -114,6 +122,7 @@ def run_all(page):
             break
     for _ in range(600):
         if all(re.fullmatch(r"\[\d+\]:", prompt) for prompt in prompts(page)):
+            page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()  # a folded one may be last
             return
         page.wait_for_timeout(500)
     pytest.fail(f"Run All did not reach the end: {' '.join(prompts(page))}")
@@ -238,3 +247,81 @@ def test_solve_a_lab_by_typing(server, source, tmp_path):
     with sqlite3.connect(tmp_path / "outputs" / "ledger.sqlite") as ledger:
         rows = ledger.execute("SELECT exercise, max(points) FROM attempt GROUP BY exercise").fetchall()
     assert dict(rows) == {exercise.name: exercise.points for exercise in exercises}
+
+
+def two_sliders():
+    """A notebook with a folded cell that draws two sliders."""
+    draw = nbformat.v4.new_code_cell("""\
+import matplotlib.pyplot as plt
+
+from labkit import figures
+
+for name in ("Width", "Depth"):
+    frames = {}
+    for size in (1, 2, 4):
+        frames[size], ax = plt.subplots(figsize=(4, 2))
+        ax.plot([0, size])
+    figures.slider(frames, alt="A rising line.", caption="Lines.", name=name)""")
+    draw.metadata["tags"] = ["drawing"]
+    curriculum.fold(draw)
+    plain = nbformat.v4.new_code_cell("print('not folded')")
+    return nbformat.v4.new_notebook(cells=[draw, plain], metadata={"kernelspec": curriculum.KERNELSPEC})
+
+
+def use_two_sliders(page):
+    """The first by keyboard, the second by mouse; each changes its own picture, text and alt text, and no other."""
+    both = page.locator("figure:has(input[type=range])")
+    assert both.count() == 2
+    shown = ["Width: 1", "Depth: 1"]
+
+    def state():
+        alts = [both.nth(i).locator("img").get_attribute("alt") for i in range(2)]
+        texts = [both.nth(i).locator("output").inner_text() for i in range(2)]
+        assert [alt.split()[-1] for alt in alts] == [f"{text}." for text in texts]
+        return [alt.removeprefix("A rising line. ").removesuffix(".") for alt in alts]
+
+    assert state() == shown
+    first, second = (both.nth(i).locator("input") for i in range(2))
+    pictures = {both.nth(i).locator("img").get_attribute("src") for i in range(2)}
+    first.focus()
+    for key, label in (("ArrowRight", 2), ("ArrowRight", 4), ("ArrowLeft", 2), ("End", 4)):
+        page.keyboard.press(key)
+        assert state() == [f"Width: {label}", "Depth: 1"]
+        assert first.get_attribute("aria-valuetext") == str(label)
+        pictures.add(both.nth(0).locator("img").get_attribute("src"))
+    assert len(pictures) == 3  # both sliders have the same three
+    box = second.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert state() == ["Width: 4", "Depth: 2"]
+
+
+@pytest.mark.parametrize("source", [two_sliders], indirect=True)
+def test_sliders_and_folded_cells(server, source, tmp_path):
+    from nbconvert import HTMLExporter
+    from playwright.sync_api import sync_playwright
+
+    notebook = curriculum.execute(source(), "sliders", tmp_path / "outputs")
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1200, "height": 1600})
+        page.goto(server)
+        page.locator(CELL, has_text="not folded").wait_for(timeout=120_000)
+        run_all(page)
+        folded, plain = (page.locator(CELL).nth(i) for i in range(2))
+        assert not folded.locator(".cm-content").is_visible()
+        assert plain.locator(".cm-content").is_visible()
+        use_two_sliders(page)
+        folded.locator(".jp-InputPlaceholder").click()
+        assert "figures.slider" in folded.locator(".cm-content").inner_text()
+
+        for scripts in (True, False):
+            page = browser.new_context(java_script_enabled=scripts, offline=True).new_page()
+            page.goto((tmp_path / "page.html").as_uri(), wait_until="domcontentloaded")
+            if scripts:
+                use_two_sliders(page)
+            else:
+                assert page.locator("figure img").count() == 2
+                assert all(picture.is_visible() for picture in page.locator("figure img").all())
+        browser.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -175,6 +176,50 @@ def test_get_or_create(ledger):
     assert ledger.environment({"name": "held-out", "conditions": "noise"}) == 2
 
 
+def test_what_is_described_later_completes_the_row(ledger):
+    assert ledger.environment({"name": "clinic B"}) == 1
+    assert ledger.environment({"name": "clinic B", "shift": "another scanner"}) == 1
+    assert ledger.environment({"name": "clinic B", "population": "adults"}) == ledger.environment({"name": "clinic B"})
+    (row,) = rows(ledger, "environment")
+    assert (row["shift"], row["population"]) == ("another scanner", "adults")
+    one = {"name": "digits", "sha256": SHA, "n_examples": 5}
+    assert ledger.dataset(one) == ledger.dataset(one | {"licence": "CC BY 4.0", "n_classes": 10}) == ledger.dataset(one)
+    (row,) = rows(ledger, "dataset")
+    assert (row["licence"], row["n_classes"]) == ("CC BY 4.0", 10)
+
+
+def test_another_description_is_refused_or_another_row(ledger):
+    place = {"name": "clinic B", "population": "adults", "shift": "another scanner"}
+    assert ledger.environment(place) == 1
+    with pytest.raises(ValueError, match=r"the environment 'clinic B' with population 'adults', not 'children': give"):
+        ledger.environment({"name": "clinic B", "population": "children"})
+    other = place | {"shift": "an older scanner"}
+    assert ledger.environment(other) == ledger.environment(other) == 2
+    assert ledger.environment(place) == ledger.environment({"name": "clinic B"}) == 1
+    assert [row["shift"] for row in rows(ledger, "environment")] == ["another scanner", "an older scanner"]
+    with_conditions = {"name": "clinic B", "conditions": "noise", "shift": "a"}
+    assert ledger.environment(with_conditions) == 3
+    with pytest.raises(ValueError, match=r"the environment 'clinic B' with shift 'a', not 'b'"):
+        ledger.environment(with_conditions | {"shift": "b"})
+    mlp = {"name": "MLP", "config": {"sizes": [64, 10]}, "n_parameters": 650}
+    ledger.architecture(mlp)
+    with pytest.raises(ValueError, match=r"the architecture 'MLP' with n_parameters 650, not 651"):
+        ledger.architecture(mlp | {"n_parameters": 651})
+
+
+def test_a_row_and_what_belongs_to_it_are_one_record(ledger, run):
+    claim = COMPLETE["claim"] | {"session_id": ledger.session()}
+    (id,) = ledger.record("claim", claim | {"claim_run": [{"run_id": run}, {"run_id": None}]})
+    assert rows(ledger, "claim_run") == [{"claim_id": id, "run_id": run}]
+    with pytest.raises(LedgerError, match="lacks a row that this record names"):
+        ledger.record("claim", claim | {"claim_run": [{"run_id": run}, {"run_id": 99}]})
+    with pytest.raises(ValueError, match="claim_run has no column 'runs'"):
+        ledger.record("claim", claim | {"claim_run": [{"runs": run}]})
+    with pytest.raises(ValueError, match="claim has no column 'evaluation'"):
+        ledger.record("claim", claim | {"evaluation": []})
+    assert (len(rows(ledger, "claim")), len(rows(ledger, "claim_run"))) == (1, 1)
+
+
 def test_one_session_a_process_and_file(ledger, tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_NOTEBOOK", "00_start_here")
     assert ledger.session() == Ledger().session() == 1
@@ -267,6 +312,46 @@ def test_path_with_characters_that_mean_something_in_a_uri(tmp_path):
     assert len(rows(ledger, "evaluation")) == 1
 
 
+def test_names_that_are_no_text(tmp_path, monkeypatch):
+    name = os.fsdecode(b"tea\xe9")
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    (id,) = ledger.record("evaluation", {"metric": name, "group_name": [Path(name)]})
+    assert rows(ledger, "evaluation")[0]["metric"] == "tea\\udce9"
+    assert len(ledger.query("SELECT * FROM evaluation WHERE metric = ?", [name])) == id
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path))
+    assert "udce9" in save_table(pd.DataFrame({"file": [name]}), "files").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of other systems are text")
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    ledger = Ledger(tmp_path / os.fsdecode(b"tea\xe9 #?") / "ledger.sqlite")
+    ledger.record("evaluation", EVALUATION)
+    assert len(rows(ledger, "evaluation")) == 1
+    assert ledger.integrity() == "ok"
+
+
+def test_looking_never_raises(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.path.write_text("dear diary")
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite is damaged"):
+        ledger.query("SELECT 1")
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: "model name: \ufffd\nmodel name")
+    assert module.processor.__wrapped__() == "\ufffd"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_what_a_stream_cannot_print_is_replaced(monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    monkeypatch.setattr(sys, "stdout", stream)
+    module.say("✓ holds, tea\udce9")
+    stream.flush()
+    assert stream.buffer.getvalue().decode("utf-8") == ("✓" if encoding == "utf-8" else "?") + " holds, tea?\n"
+
+
 # What is refused ------------------------------------------------------------------------------------------------------
 
 
@@ -319,7 +404,7 @@ COMPLETE = {  # of each table one row that the schema takes
     "evaluation": {"run_id": 1, "metric": "m"},
     "monitoring_event": {"environment_id": 1, "kind": "k", "alarm": 0},
     "claim": {"session_id": 1, "statement": "s", "source": "s", "at_least": 0.5, "n": 5, "values": [1],
-              "verdict": "holds"},
+              "verdict": "holds", "control": [0], "control_is": "the same without it"},
     "claim_run": {"claim_id": 1, "run_id": 1},
     "prediction": {"session_id": 1, "question": "q", "answer": "a"},
     "attempt": {"session_id": 1, "lab": "l", "exercise": "e", "checks": 2, "passed": 1, "points": 1,
@@ -387,15 +472,19 @@ def test_a_ledger_of_an_older_labkit_is_read_as_it_is_and_gets_new_tables_with_t
     old = Ledger(tmp_path / "old.sqlite")
     with closing(sqlite3.connect(old.path)) as database, database:
         database.execute("DROP TABLE attempt")
+        database.execute("ALTER TABLE claim DROP COLUMN control_is")
         database.execute("PRAGMA user_version = 1")
     before = snapshot(tmp_path)
     assert rows(old, "attempt") == []
+    assert [claim["control_is"] for claim in rows(old, "claim")] == [None]
     assert old.integrity() == "ok"
     assert len(rows(old, "prediction")) == 1
     assert snapshot(tmp_path) == before
 
     assert old.record("attempt", COMPLETE["attempt"]) == [1]
     assert len(rows(old, "attempt")) == len(rows(old, "prediction")) == 1
+    old.record("claim", COMPLETE["claim"])
+    assert rows(old, "claim")[1]["control_is"] == COMPLETE["claim"]["control_is"]
     assert module._identity(sqlite3.connect(old.path)) == module._identity(sqlite3.connect(full.path))
 
 
@@ -506,8 +595,8 @@ OTHERS = {
     "their WAL": (lambda path: database(path, "PRAGMA journal_mode = wal", "CREATE TABLE t (x)"), "another program's"),
     "their unfinished WAL": (lambda path: dirty(path, "wal"), "another program's database"),
     "newer": (
-        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 3")),
-        r"newer labkit \(schema 3, here 2\)",
+        lambda path: (Ledger(path).record("evaluation", EVALUATION), database(path, "PRAGMA user_version = 4")),
+        r"newer labkit \(schema 4, here 3\)",
     ),
 }
 
@@ -641,6 +730,26 @@ def test_a_read_only_folder_can_be_read(ledger, monkeypatch):
         ledger.query("DELETE FROM evaluation")
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_a_read_only_folder_with_an_unfinished_ledger_is_not_read_in_part(ledger, monkeypatch, suffix):
+    ledger.record("evaluation", EVALUATION)
+    journal = Path(f"{ledger.path}{suffix}")
+    journal.touch()
+    connect = sqlite3.connect
+
+    def refuse(name, **options):
+        if name.startswith("file:") and "immutable=1" not in name:
+            name = "file:///does/not/exist?mode=ro"
+        return connect(name, **options)
+
+    monkeypatch.setattr(module.sqlite3, "connect", refuse)
+    assert len(ledger.query("SELECT * FROM evaluation")) == 1  # an empty one holds nothing
+    journal.write_bytes(b"rows")
+    with pytest.raises(LedgerError, match=rf"ledger\.sqlite{suffix} holds a part of it: copy both"):
+        ledger.query("SELECT * FROM evaluation")
+    assert "copy both" in ledger.integrity()
+
+
 def test_what_belongs_to_something_unrecorded_is_left_out(ledger):
     unrecorded = {"run_id": None, "step": 0, "name": "loss", "value": 1.0}  # the disk was full for a moment
     assert ledger.record("training_metric", [unrecorded]) == [None]
@@ -727,6 +836,31 @@ def test_which_disks_are_local(monkeypatch, folder, local):
     monkeypatch.setattr(Path, "read_text", lambda self, **_: mounts)
     monkeypatch.setattr(Path, "resolve", lambda self: self)
     assert module._is_local.__wrapped__(Path(folder)) is local
+
+
+@pytest.mark.parametrize(
+    ("mounts", "folder"),
+    [
+        ("", "/home/me"),
+        ("/dev/sda /usr ext4 rw 0 0\n", "/home/me"),  # in a chroot the root has no line
+        ("/dev/sda / ext4 rw 0 0\nx /new kindfs rw 0 0\n", "/new/x"),
+        ("/dev/sda / ext4 rw 0 0\nx /a\\011b\\134c nfs rw 0 0\n", "/a\tb\\c/x"),
+        ("/dev/sda / ext4 rw 0 0\nx /my\u00a0disk\u2028 nfs rw 0 0\n", "/my\u00a0disk\u2028/x"),
+        ("/dev/sda / ext4 rw 0 0\nx /tea\udce9 nfs rw 0 0\n", "/tea\udce9/x"),
+        ("nonsense\n", "/home/me"),
+        (FileNotFoundError, "/home/me"),
+        (PermissionError, "/home/me"),
+    ],
+)
+def test_a_disk_that_is_not_known_is_not_local(monkeypatch, mounts, folder):
+    def read(self, **_):
+        if isinstance(mounts, str):
+            return mounts
+        raise mounts
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "resolve", lambda self: self)
+    assert module._is_local.__wrapped__(Path(folder)) is False
 
 
 # Several processes, and killed ones -----------------------------------------------------------------------------------

@@ -258,6 +258,15 @@ def test_twonn_refuses():
             twonn(normal(30, 2), fraction=fraction)
 
 
+@pytest.mark.parametrize("offset", [0, 1000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("step", [0.1, 1 / 3, 1.0])
+def test_twonn_refuses_grids_whose_steps_are_equal_up_to_rounding(step, dtype, offset):
+    axis = (np.arange(10) * step + offset).astype(dtype)
+    with pytest.raises(ValueError, match="100 of 100 points have two nearest neighbours equally far"):
+        twonn(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
+
+
 # linear_cka
 
 
@@ -314,6 +323,39 @@ def test_cka_refuses(related):
     ]:
         with pytest.raises(ValueError, match=words):
             linear_cka(*pair)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_cka_and_pca_of_tiny_and_huge_numbers(related, size):
+    x, y = related
+    assert linear_cka(size * x, y) == pytest.approx(linear_cka(x, y), rel=1e-10)
+    np.testing.assert_allclose(pca(size * x).explained, pca(x).explained, rtol=1e-10)
+
+
+CONSTANT = [np.full((n, 3), value) for n in (7, 100, 1000) for value in (0.1, 1e6 + 0.1, -1 / 3)]
+
+
+@pytest.mark.parametrize("flat", CONSTANT, ids=lambda flat: f"{len(flat)} of {flat[0, 0]:g}")
+def test_features_and_targets_that_are_constant_up_to_rounding_do_not_vary(flat):
+    n, draw = len(flat), normal(50, 3)
+    for call in (lambda: linear_cka(flat, flat), lambda: linear_cka(normal(n, 2), flat)):
+        with pytest.raises(ValueError, match="the same for all inputs"):
+            call()
+    with pytest.raises(ValueError, match="these are all the same"):
+        pca(flat)
+    for labels in (np.arange(n) % 2, np.arange(n) // (n // 2 + 1), (np.arange(n) % 3 > 0).astype(int)):
+        with pytest.raises(ValueError, match="no geometry"):
+            neural_collapse(flat, labels, np.ones((2, 3)), np.zeros(2))
+    with pytest.raises(ValueError, match="targets that vary"):
+        linear_probe(draw, draw[:, 0], normal(n, 3), flat[:, 0])
+    assert linear_probe(flat, np.arange(n) % 3 // 2, flat[:5], [0, 1, 1, 1, 1]) == 0.2  # all 0, the more frequent class
+
+
+def test_a_constant_column_changes_nothing(related):
+    x, y = related
+    wide = np.concatenate([x, np.full((60, 1), 1e9 + 0.1)], 1)
+    assert linear_cka(wide, y) == pytest.approx(linear_cka(x, y), rel=1e-12)
+    np.testing.assert_allclose(pca(wide).explained, pca(x).explained, rtol=1e-12)
 
 
 # neural_collapse
@@ -661,10 +703,53 @@ def test_hessian_where_few_directions_bend():
     np.testing.assert_allclose(found, exact, atol=1e-9)
 
 
+@pytest.mark.parametrize("targets", [(5, 3), (5, 5, 3)])
+def test_hessian_of_as_many_replicates_as_examples(targets):
+    x, y = torch.from_numpy(normal(5, 4)).float(), torch.from_numpy(normal(*targets, seed=1)).float()
+    networks, settings = Ensemble([4, 8, 3], range(5)), {"loss": torch.nn.functional.mse_loss, "steps": 15}
+    found = hessian_top_eigenvalues(networks, x, y, **settings)
+    for k in range(5):
+        own = y[k] if y.ndim == 3 else y
+        np.testing.assert_allclose(found[k], hessian_top_eigenvalues(networks[k], x, own, **settings), rtol=1e-3)
+
+
+class Spare(torch.nn.Module):
+    """A network with a parameter that plays no part."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.spare = mlp([4, 2], seed=0, dtype=torch.float64), torch.nn.Linear(3, 3).double()
+
+    def forward(self, x):
+        return self.used(x)
+
+
+def test_hessian_of_a_network_with_an_unused_parameter():
+    x, y = normal(40, 4), np.arange(40) % 2
+    found = hessian_top_eigenvalues(Spare(), x, y, k=2, steps=12)
+    np.testing.assert_allclose(found, hessian_top_eigenvalues(Spare().used, x, y, k=2, steps=10), rtol=1e-6)
+    assert hessian_top_eigenvalues(Spare(), x, y, loss=lambda outputs, targets: outputs.mean(), steps=4) == 0
+
+
+def test_hessian_takes_arrays_and_compiled_models():
+    x, y, model = normal(20, 3), np.arange(20) % 2, mlp([3, 2], seed=0)
+    expected = hessian_top_eigenvalues(model, torch.from_numpy(x).float(), torch.from_numpy(y), steps=4)
+    assert hessian_top_eigenvalues(model, x.astype(">f8"), y, steps=np.int64(4), k=np.int64(1)) == expected
+    assert hessian_top_eigenvalues(torch.compile(model, backend="eager"), x, y, steps=4) == expected
+
+
 def test_hessian_refuses():
     model, x, y = mlp([3, 2], seed=0), torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)
     for settings in ({"k": 0}, {"k": 5, "steps": 4}, {"steps": 9}):
         with pytest.raises(ValueError, match="the number of parameters"):
             hessian_top_eigenvalues(model, x, y, **settings)
-    with pytest.raises(ValueError, match="NaN or infinite"):
-        hessian_top_eigenvalues(model, x * torch.nan, y, steps=4)
+    for arguments, words in [
+        ((model, x * torch.nan, y), "NaN or infinite"),
+        ((model, x, y[:3]), "each example needs one row in each"),
+        ((model, x, y + 2), "The label 2 does not fit the model's 2 outputs"),
+        ((model, x[:, :2], y), "takes 3 features, but each input has 2"),
+        ((mlp([3, 1], seed=0), x, x[:, 0], torch.nn.MSELoss()), "MSELoss cannot compare outputs of shape"),
+        ((Ensemble([3, 1], [0, 1]), x, x[:, 0], torch.nn.L1Loss()), "L1Loss cannot compare outputs of shape"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            hessian_top_eigenvalues(*arguments[:3], loss=[*arguments, torch.nn.functional.cross_entropy][3], steps=4)

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -13,6 +14,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import lock
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -77,6 +79,21 @@ def test_lock_is_exact_and_serves_every_build_of_pytorch():
     assert "tools/lock.py" in LOCK.splitlines()[1]
 
 
+def test_lock_is_made_without_the_settings_of_its_maker(monkeypatch):
+    """But for those on where packages come from."""
+    seen = {}
+
+    def run(command, env, **how):
+        seen.update(env)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(lock.subprocess, "run", run)
+    for name in (*lock.STEERING, "UV_DEFAULT_INDEX"):
+        monkeypatch.setenv(name, "elsewhere")
+    lock.compile_lock("uv", "settings", "pyproject.toml")
+    assert [name for name in seen if name.startswith("UV_")] == ["UV_DEFAULT_INDEX"]
+
+
 @pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
 @pytest.mark.parametrize(("system", "name"), [("linux", "posix"), ("darwin", "posix"), ("win32", "nt")])
 def test_lock_names_each_package_once_for_every_python_and_system(python, system, name):
@@ -132,6 +149,103 @@ def test_every_make_test_of_the_workflow_is_the_readme_s():
     assert f".venv/Scripts/python {recipe.group(1)}" in commands
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_checkout_of_git_for_windows_has_the_same_bytes(tmp_path):
+    """It runs in WSL and Docker, where a script that ends its lines as Windows does would not."""
+    names = [
+        "start",
+        "postBuild",
+        ".ci/run",
+        "Makefile",
+        "requirements.txt",
+        "data/results/readme.png",
+        ".gitattributes",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    def git(*arguments):
+        subprocess.run(["git", "-c", "core.autocrlf=true", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    for name in names:
+        (tmp_path / name).unlink()
+    git("checkout-index", "--all")
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes(), name
+        assert name.endswith(".png") or b"\r" not in (tmp_path / name).read_bytes(), name
+
+
+# ---- Make
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make(target, ...)` with the real Makefile, and tools that only print how they were called."""
+    if os.name == "nt" or shutil.which("make") is None:
+        pytest.skip("no make")
+    project = tmp_path / "a project"
+    (project / "tools").mkdir(parents=True)
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    shutil.copy(ROOT / "Makefile", project)
+    for tool in ("setup", "run"):
+        (project / "tools" / f"{tool}.py").write_text(
+            "import os, sys\n"
+            f"print({tool!r}, *sys.argv[1:], os.environ.get('TORCH', ''))\n"
+            "print(*sorted(name for name in os.environ if name.startswith('PYTHON')))\n"
+        )
+
+    def make(*arguments, **variables):
+        ours = ("PYTHON", "TORCH", "MAKE", "MFLAGS")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        environment |= {"HOME": str(tmp_path), **variables}
+        return subprocess.run(["make", *arguments], cwd=project, env=environment, capture_output=True, text=True)
+
+    return make
+
+
+def test_make_without_python_keeps_the_one_of_the_environment(make):
+    assert make("setup").stdout.splitlines()[0] == "setup --keep auto"
+    chosen = f"PYTHON={sys.executable}"
+    assert make("setup", chosen).stdout.splitlines()[0] == "setup auto"
+    assert make("setup", PYTHON=sys.executable, TORCH="cpu").stdout.splitlines()[0] == "setup cpu"
+    assert make("run", chosen, "NOTEBOOK=00").stdout.splitlines()[2] == "run 00 "
+
+
+@pytest.mark.parametrize("python", ["my (old) pythons/python3", 'it\'s "one"; #/python3', "env python3"])
+@pytest.mark.parametrize("home", [False, True])
+def test_make_takes_python_by_any_path_and_in_words(make, tmp_path, python, home):
+    if python.startswith("env"):
+        python = f"env {sys.executable}"
+    else:
+        (tmp_path / python).parent.mkdir()
+        (tmp_path / python).symlink_to(sys.executable)
+        python = f"~/{python}" if home else tmp_path / python
+    done = make("setup", f"PYTHON={python}")
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "setup auto"
+
+
+def test_what_leads_python_astray_reaches_nothing_that_make_runs(setup, make):
+    recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
+    unexported = re.findall(r"^unexport (.*)$", recipes, re.MULTILINE)
+    assert " ".join(unexported).split() == list(setup.STRAY)
+    stray = {name: str(ROOT / "elsewhere") for name in setup.STRAY}
+    done = make("run", PYTHONUTF8="1", **stray)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[1::2] == ["PYTHONUTF8"] * 2
+    assert make("run", "PYTHONPATH=elsewhere").stdout.splitlines()[1::2] == [""] * 2
+
+
+def test_make_leaves_pip_to_the_set_up():
+    """Which knows its settings that lead astray."""
+    assert "-m pip" not in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "-m pip" not in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 # ---- The set-up
 
 
@@ -167,14 +281,16 @@ def calls(setup, monkeypatch):
     class Calls(list):
         failing = ()
 
-        def fails(self, words, messages="ERROR: No matching distribution found"):
-            self.failing = (*self.failing, (words, messages))
+        def fails(self, words, messages="ERROR: No matching distribution found", output=""):
+            self.failing = (*self.failing, (words, messages, output))
 
-        def run(self, command, title=None, otherwise="failed"):
+        def run(self, command, title=None, otherwise="failed", settings=None):
+            if command[-2:] == ["config", "list"]:
+                return 0, "", ""
             self.append(" ".join(str(part) for part in command))
-            for words, messages in self.failing:
+            for words, messages, output in self.failing:
                 if words in self[-1]:
-                    return 1, "", messages
+                    return 1, output, messages
             if "venv" in command:
                 make_environment(setup)
             return 0, "2.13.0 False", ""
@@ -276,7 +392,7 @@ def test_commands_for_each_build_of_pytorch(setup):
 
 def test_first_set_up_runs_these_commands_and_the_second_none(setup, calls, monkeypatch, capsys):
     monkeypatch.setattr(setup.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(setup, "usable", lambda folder: setup.python_of(folder).exists())
+    monkeypatch.setattr(setup, "usable", lambda folder, version=None: setup.python_of(folder).exists())
     setup.set_up("cpu")
     assert "-m venv" in calls[0]
     assert calls.pip() == [
@@ -334,6 +450,15 @@ def test_environment_is_made_anew_when_its_python_or_its_place_is_gone(finished,
     assert not finished.is_done("cpu")
 
 
+def test_environment_that_is_half_gone_is_made_anew(finished, calls):
+    (finished.VENV / "pyvenv.cfg").unlink()  # a set-up was interrupted while it made .venv anew
+    assert not finished.is_done("cpu")
+    calls.fails("import os, pip, sys")
+    with pytest.raises(finished.Problem):
+        finished.set_up("cpu")
+    assert any("-m venv" in call for call in calls)
+
+
 def test_another_build_of_pytorch_replaces_the_one_before(finished, calls):
     make_environment(finished, "nvidia_cublas", "cuda_bindings", "triton")
     finished.set_up("cuda")
@@ -371,6 +496,17 @@ def test_failure_is_shown_in_full_explained_and_not_taken_for_done(finished, cal
     assert not finished.is_done("cpu")
 
 
+def test_what_pip_says_on_its_standard_output_is_shown_too(finished, calls, capsys):
+    finished.LOCK.write_text(LOCK + "\n")
+    conflict = "The conflict is caused by:\n    The user requested (constraint) matplotlib==1.0"
+    calls.fails("--requirement", "ERROR: ResolutionImpossible", "Collecting numpy\n" * 100 + conflict)
+    with pytest.raises(finished.Problem, match="for the reason given above"):
+        finished.set_up("cpu")
+    said = capsys.readouterr().err
+    assert f"{conflict}\nERROR: ResolutionImpossible" in said
+    assert len(said.splitlines()) < 25
+
+
 def test_set_up_that_failed_early_is_not_taken_for_done_later(finished, calls):
     finished.LOCK.write_text(LOCK + "\n")
     calls.fails("torch==")
@@ -404,7 +540,7 @@ def test_interrupted_set_up_goes_on(finished, calls, monkeypatch):
     (packages / "half-1.0.dist-info" / "METADATA").touch()
     (packages / "~orch").mkdir()
 
-    def interrupted(command, title=None, otherwise="failed"):
+    def interrupted(command, title=None, otherwise="failed", settings=None):
         if "--requirement" in command:
             raise KeyboardInterrupt
         return calls.run(command)
@@ -455,21 +591,214 @@ def test_set_up_that_waited_does_not_repeat_what_the_other_did(finished, calls, 
     assert calls == []
 
 
-def test_commands_do_not_inherit_what_leads_pip_astray(setup, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", "elsewhere")
-    monkeypatch.setenv("PIP_TARGET", "elsewhere")
-    monkeypatch.setenv("PIP_USER", "1")
-    program = (
-        "import os, sys; print(os.environ.get('PYTHONPATH'), os.environ.get('PIP_TARGET'), os.environ['PIP_USER'])"
-    )
-    assert setup.run([sys.executable, "-c", program]) == (0, "None None 0", "")
+def test_commands_do_not_inherit_what_leads_python_astray(setup, monkeypatch):
+    for name in setup.STRAY:
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-16")
+    program = f"import os; print([name for name in {setup.STRAY} if name in os.environ])"
+    assert setup.run([sys.executable, "-c", program]) == (0, "[]", "")
     status, output, messages = setup.run([sys.executable, "-c", "import sys; print('é'); sys.exit('what is wrong')"])
     assert (status, output, messages.strip()) == (1, "é", "what is wrong")
     assert setup.run(["no-such-program"])[0] == 127
 
 
+GOOD = {  # where packages come from, and how they get here
+    "index-url": "https://index/simple",
+    "extra-index-url": "https://one/simple https://two/simple",
+    "find-links": "/wheels /more wheels",
+    "no-index": "true",
+    "proxy": "http://user:100%25@proxy:80",
+    "cert": "/bundle.pem",
+    "trusted-host": "index",
+    "cache-dir": "/cache",
+    "timeout": "7",
+    "retries": "2",
+    "keyring-provider": "subprocess",
+}
+BAD = {  # where they go, and which are taken
+    "python": "/elsewhere/python",
+    "target": "/elsewhere",
+    "prefix": "/elsewhere",
+    "root": "/elsewhere",
+    "user": "true",
+    "constraint": "/constraint.txt",
+    "build-constraint": "/constraint.txt",
+    "requirement": "/requirements.txt",
+    "only-binary": "labkit",
+    "no-binary": ":all:",
+    "no-deps": "true",
+    "pre": "true",
+    "dry-run": "true",
+    "report": "/elsewhere/report.json",
+    "require-virtualenv": "true",
+    "require-hashes": "true",
+    "break-system-packages": "true",
+    "quiet": "3",
+    "global": "true",
+}
+
+
+@pytest.fixture
+def settings_of_pip(setup, monkeypatch, tmp_path):
+    """`settings_of_pip(**variables)`: the settings that pip has when the set-up runs it, {"SECTION.NAME": value}."""
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("this Python has no pip")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name in ("HOME", "APPDATA", "PROGRAMDATA", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setattr(setup, "python_of", lambda folder: Path(sys.executable))
+
+    def settings_of_pip(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        status, output, messages = setup.run_pip([sys.executable, "-m", "pip"], ["config", "list"])
+        assert status == 0, messages
+        settings = dict(line.split("=", 1) for line in output.splitlines())
+        del settings[":env:.config-file"], settings[":env:.disable-pip-version-check"]
+        return {name: ast.literal_eval(value) for name, value in settings.items()}
+
+    return settings_of_pip
+
+
+def test_settings_of_pip_in_variables(settings_of_pip):
+    variables = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in (GOOD | BAD).items()}
+    assert settings_of_pip(**variables) == {f":env:.{name}": value for name, value in GOOD.items()}
+
+
+@pytest.mark.parametrize("section", ["global", "install"])
+def test_settings_of_pip_in_a_file(settings_of_pip, tmp_path, section):
+    file = tmp_path / "settings"
+    file.write_text(f"[{section}]\n" + "".join(f"{name} = {value}\n" for name, value in (GOOD | BAD).items()))
+    assert settings_of_pip(PIP_CONFIG_FILE=str(file)) == {f":env:.{name}": value for name, value in GOOD.items()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the files lie elsewhere")
+def test_settings_of_pip_in_several_files_and_variables_override_each_other(settings_of_pip, tmp_path):
+    for place, text in {
+        "XDG_CONFIG_DIRS/pip": "[global]\nindex-url = https://site\ntimeout = 1\nretries = 1\ntarget = /elsewhere\n",
+        "HOME/.pip": "[install]\nretries = 2\nfind-links =\n    /a\n    /b\nuser = true\n",
+        "XDG_CONFIG_HOME/pip": "[global]\ntimeout = 3\nproxy =\nconstraint = /constraint.txt\n",
+    }.items():
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "pip.conf").write_text(text)
+    found = settings_of_pip(PIP_CERT="/bundle.pem", PIP_INDEX_URL="https://mine")
+    cert = found.pop(":env:.cert")
+    assert cert == "/bundle.pem"
+    assert found.pop(":env:.find-links").split() == ["/a", "/b"]
+    assert found == {":env:.index-url": "https://mine", ":env:.timeout": "3", ":env:.retries": "2", ":env:.proxy": ""}
+
+
+def test_file_that_pip_cannot_read_is_named(setup, settings_of_pip, tmp_path, monkeypatch):
+    file = tmp_path / "settings"
+    file.write_text("[[[\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
+    status, _, messages = setup.run_pip([sys.executable, "-m", "pip"], ["install", "numpy"])
+    assert status
+    assert str(file) in messages
+
+
+@pytest.mark.parametrize(
+    ("version", "usable"), [(None, True), (sys.version_info, True), ((3, 6), False), ((3, 99), False)]
+)
+def test_environment_is_usable_where_its_python_is_its_own_and_of_the_version(setup, version, usable):
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("this Python has no pip")
+    assert setup.usable(sys.prefix, version) is usable
+    elsewhere = setup.python_of(setup.VENV)
+    elsewhere.parent.mkdir(parents=True)
+    if os.name != "nt":
+        elsewhere.symlink_to(sys.executable)
+        assert not setup.usable(setup.VENV, version), "pip would install into another Python"
+
+
+def test_chosen_python_of_another_version_makes_the_environment_anew(finished, calls, capsys, monkeypatch):
+    has = [(3, 11)]
+    monkeypatch.setattr(finished, "usable", lambda folder, version=None: version in (None, *has))
+    create = finished.create
+
+    def create_and_have(python, folder):
+        has[:] = [(3, 12), sys.version_info]
+        create(python, folder)
+
+    monkeypatch.setattr(finished, "create", create_and_have)
+    finished.set_up("auto", (3, 11))
+    finished.set_up("auto")
+    assert calls == []
+    finished.set_up("auto", (3, 12))
+    assert ".venv has another version of Python" in capsys.readouterr().out
+    assert "-m venv" in calls[0]
+    assert finished.is_done("cpu"), "the build of PyTorch stays the chosen one"
+    calls.clear()
+    finished.set_up("auto", (3, 12))
+    finished.set_up("auto")
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "version"), [([], sys.version_info), (["--keep"], None), (["TORCH=cpu", "--keep"], None)]
+)
+def test_set_up_is_for_the_python_that_runs_it(setup, monkeypatch, arguments, version):
+    asked = []
+    monkeypatch.setattr(setup, "set_up", lambda *given: asked.append(given))
+    monkeypatch.setattr(sys, "argv", ["setup.py", *arguments])
+    monkeypatch.delenv("TORCH", raising=False)
+    setup.main()
+    assert asked == [("cpu" if "TORCH=cpu" in arguments else "auto", version)]
+
+
+def test_what_is_installed_besides_fits_the_lock(finished, calls, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["setup.py", "--keep", "--also", ".[instructor]"])
+    finished.main()
+    assert calls.pip() == [f"--constraint {finished.LOCK} --editable .[instructor]"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("course 10:30", "No virtual environment works below a folder with"),
+        ("file", "is no folder: move it away"),
+        ("dangling", "is no folder: move it away"),
+        ("other system", "is another operating system's: delete it"),
+    ],
+)
+def test_place_where_no_environment_can_be(setup, calls, place, said):
+    if place.startswith("course"):
+        setup.ROOT = setup.ROOT / place.replace(":", os.pathsep)
+    elif place == "file":
+        setup.VENV.touch()
+    elif place == "dangling":
+        setup.VENV.symlink_to(setup.ROOT / "nowhere")
+    else:
+        other = setup.VENV / ("bin/python" if os.name == "nt" else "Scripts/python.exe")
+        other.parent.mkdir(parents=True)
+        other.touch()
+    with pytest.raises(setup.Problem, match=said) as caught:
+        setup.set_up("cpu")
+    assert "\n" not in str(caught.value)
+    assert calls == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_folder_that_cannot_be_written(setup, monkeypatch, number):
+    def refused(*arguments):
+        raise OSError(number, os.strerror(number), ".venv")
+
+    monkeypatch.setattr(sys, "argv", ["setup.py", "TORCH=cpu"])
+    monkeypatch.setattr(setup, "set_up", refused)
+    with pytest.raises(SystemExit, match="use a copy of the project in a folder where you may write"):
+        setup.main()
+
+
+def test_disk_without_links_is_named(setup, calls):
+    setup.VENV.mkdir()
+    calls.fails("venv", "PermissionError: [Errno 1] Operation not permitted: 'lib' -> '/share/.venv/lib64'")
+    with pytest.raises(setup.Problem, match="knows no symbolic links"):
+        setup.create("python3", setup.VENV)
+
+
 def test_ways_to_make_an_environment_in_order(setup, calls, monkeypatch, capsys):
-    monkeypatch.setattr(setup, "usable", lambda folder: False)
+    monkeypatch.setattr(setup, "usable", lambda folder, version=None: False)
     calls.fails("venv", "no way")
     calls.fails("virtualenv", "no way")
     setup.VENV.mkdir()
@@ -480,7 +809,7 @@ def test_ways_to_make_an_environment_in_order(setup, calls, monkeypatch, capsys)
         "python3 -m venv .venv",
         "python3 -m venv --without-pip .venv",
         "uv venv --quiet --seed --allow-existing --python python3 .venv",
-        "python3 -m virtualenv .venv",
+        "python3 -m virtualenv --python python3 .venv",
         "python3 -m venv --without-pip .venv",
     ]
     assert [entry.name for entry in setup.VENV.iterdir()] == ["setup.lock"]
@@ -495,7 +824,6 @@ def test_environment_is_made_without_ensurepip(setup, monkeypatch, tmp_path):
     wheels = Path(ensurepip.__file__).parent / "_bundled"
     if not list(wheels.glob("pip-*.whl")) or importlib.util.find_spec("pip") is None:
         pytest.skip("this Python has no wheel of pip to install from, or no pip")
-    monkeypatch.setenv("PIP_NO_COMPILE", "1")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
     python = tmp_path / "python-without-ensurepip"

@@ -1,6 +1,7 @@
 """A sweep trains nothing twice, reuses nothing that is not its own, and is the same here, in workers, on a cluster."""
 
 import functools
+import importlib
 import json
 import os
 import signal
@@ -714,6 +715,60 @@ def test_own_modules_are_followed_as_a_whole(tmp_path, monkeypatch):
             code_hash("import my_helpers\ndef experiment(seed):\n    return my_helpers.VALUE", tmp_path, monkeypatch)
         )
     assert len(hashes) == 2
+
+
+PACKAGE = {
+    "my_package/__init__.py": "",
+    "my_package/one.py": "from . import two\nfrom my_lazy import lazy\n",
+    "my_package/two.py": "TWO = 2\n",
+    "my_lazy.py": "def lazy():\n    import my_last\n",
+    "my_last.py": "LAST = 2\nimport my_lazy, json, torch, nowhere\n",
+    "my_stranger.py": "STRANGER = 2\n",
+    "queue.py": "QUEUE = 2\n",
+}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import my_package.one\ndef experiment(seed):\n    return my_package.one.two.TWO\n",
+        "from my_package import one\ndef experiment(seed):\n    return one.two.TWO\n",
+        "def experiment(seed):\n    import my_package.one\n",
+        "def experiment(seed):\n    from my_package.one import two as second\n",
+        "def experiment(seed):\n    def inner():\n        from my_package import one\n    return inner()\n",
+        "def used():\n    import my_package.one\n\ndef experiment(seed):\n    return used()\n",
+        "class Net:\n    def f(self):\n        import my_package\n\ndef experiment(seed):\n    return Net()\n",
+    ],
+)
+def test_what_is_imported_counts_wherever_it_is(code, tmp_path, monkeypatch):
+    """... with what it imports in turn; what nobody imports does not count."""
+    home = tmp_path / "home"
+    monkeypatch.syspath_prepend(home)
+    hashes = {}
+    for changed in [None, *PACKAGE]:
+        for name in [name for name in sys.modules if name.startswith("my_")]:
+            monkeypatch.delitem(sys.modules, name)
+        for path, text in PACKAGE.items():
+            (home / path).parent.mkdir(parents=True, exist_ok=True)
+            (home / path).write_text(text.replace("2", "34") + "# longer\n" if path == changed else text)
+        importlib.invalidate_caches()
+        hashes[changed] = code_hash(code, tmp_path, monkeypatch)
+    same = {path for path in PACKAGE if hashes[path] == hashes[None]}
+    assert same == {"my_stranger.py", "queue.py"}
+
+
+def test_relative_imports_count_and_a_name_of_pythons_is_the_file_that_is_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_pack").mkdir()
+    code = "def experiment(seed):\n    from . import helper\n    from .helper import VALUE\n    import json\n"
+    (tmp_path / "my_pack" / "__init__.py").write_text(code)
+    hashes = []
+    for value in ("VALUE = 1\n", "VALUE = 10\n", "VALUE = 1\r\n"):
+        (tmp_path / "my_pack" / "helper.py").write_bytes(value.encode())
+        hashes.append(sweep.code_sha256(importlib.import_module("my_pack").experiment))
+    assert hashes[0] == hashes[2] != hashes[1]
+    monkeypatch.delitem(sys.modules, "my_pack")
+    assert sweep._files("json") == sweep._files("torch") == sweep._files("labkit") == sweep._files("nowhere") == []
 
 
 def test_what_has_no_text_is_refused(tmp_path, monkeypatch):

@@ -45,6 +45,9 @@ claim(
 """
 
 
+LABS = labs.SOURCES
+
+
 @pytest.fixture
 def small_curriculum(tmp_path, monkeypatch):
     """Two small notebooks in a folder of their own: the claim of the second does not hold."""
@@ -54,6 +57,7 @@ def small_curriculum(tmp_path, monkeypatch):
     (sources / "01_bad.py").write_text(HEAD + CLAIM.format(statement="It is huge", at_least=5.0))
     monkeypatch.setattr(curriculum, "SOURCES", sources)
     monkeypatch.setattr(curriculum, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(labs, "SOURCES", tmp_path / "labs" / "source")
     monkeypatch.setattr(lab, "WORKSPACE", tmp_path / "workspace")
     monkeypatch.setattr(lab, "COPIED", tmp_path / "workspace" / ".copied.json")
     monkeypatch.setattr(pilot, "PILOT", pilot.PILOT._replace(table=tmp_path / "claims_pilot.csv"))
@@ -73,12 +77,18 @@ def test_run_prints_all_claims_and_fails_when_one_does(small_curriculum, capsys)
     assert sorted(path.name for path in executed.iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
-@pytest.mark.parametrize("number", ["07", "0", "", "1", "00_", "00_goo", "../00", "--all"])
+@pytest.mark.parametrize("number", ["77", "0", "", "1", "00_", "00_goo", "../00", "--all"])
 @pytest.mark.parametrize("sources", [curriculum.sources, labs.sources])
-def test_a_number_that_names_nothing_is_one_sentence(small_curriculum, sources, number):
+def test_a_number_that_names_nothing_is_one_sentence(sources, number):
     what = "lab" if sources is labs.sources else "notebook"
     with pytest.raises(SystemExit, match=re.escape(f"There is no {what} {number or repr('')}: choose from 0")):
         sources(["01", number])
+
+
+@pytest.mark.parametrize("number", ["lab", "lab0", "lab1", "0", ""])
+def test_nor_where_labs_are_measured_too(number):
+    with pytest.raises(SystemExit, match=r"There is no (lab|notebook) .+: choose from 0"):
+        pilot.sources([number])
 
 
 def test_a_notebook_has_a_number_and_a_name(small_curriculum):
@@ -337,12 +347,14 @@ def test_claims_are_measured_on_replicates_of_their_own(without_kernels, monkeyp
     assert list(table.source) == ["a test", "a test"]
     assert table.command[0] == "python tools/claims.py --replicates 10 00"
     said = capsys.readouterr().out
-    assert "The 2 claims of all notebooks, measured on 10 fresh replicates" in said
+    assert "The 2 claims of all notebooks and labs, measured on 10 fresh replicates" in said
     assert "with probability more than 99.999 %" in said
     assert (without_kernels / "outputs" / "claims" / "01_bad.ipynb").exists()
     assert not pilot.PILOT.table.exists()
     page = claims.page(claims.CLAIMS.read())
-    assert re.search(r"\| It is large \| a test \| at least 0.5 \| 2001 ± 0.07 \| 28\d+\.\d \| 5 \| < 1e-9 \|", page)
+    assert re.search(
+        r"\| It is large \| none \| a test \| at least 0.5 \| 2001 ± 0.07 \| 28\d+\.\d \| – \| 5 \| < 1e-9 \|", page
+    )
     assert page.count("\n## ") == 2
     assert claims.line(claims.CLAIMS.read()) in page
 
@@ -393,6 +405,7 @@ def test_notebooks_side_by_side(small_curriculum):
     code = (
         "import curriculum, claims, pathlib, sys\n"
         f"curriculum.SOURCES = pathlib.Path({str(curriculum.SOURCES)!r})\n"
+        f"claims.pilot.labs.SOURCES = pathlib.Path({str(labs.SOURCES)!r})\n"
         f"claims.CLAIMS = claims.CLAIMS._replace(table=pathlib.Path({str(claims.CLAIMS.table)!r}))\n"
         "sys.exit(claims.main())"
     )
@@ -400,8 +413,49 @@ def test_notebooks_side_by_side(small_curriculum):
     environment = os.environ | {"LABKIT_JOBS": "2", "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", code, "--replicates", "5"]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=small_curriculum)
-    assert "The 2 claims of all notebooks" in shown.stdout
+    assert "The 2 claims of all notebooks and labs" in shown.stdout
     assert list(claims.CLAIMS.read().notebook) == ["00_good", "01_bad"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "control", "low", "high", "demands"),
+    [(1.0, 0.0, 0.6, np.inf, 0.6), (-1.0, 0.0, -np.inf, -0.25, 0.25), (3.0, 1.0, 2.0, 4.0, 0.5),
+     (3.0, 7.0, 2.0, 4.0, 0.75), (3.0, 2.5, 2.0, 4.0, 0.0), (1.0, 0.9, 0.6, np.inf, 0.0)],
+)  # fmt: skip
+def test_severity_is_the_share_of_the_effect_that_a_threshold_demands(mean, control, low, high, demands):
+    assert pilot.severity(mean, control, low, high) == pytest.approx(demands)
+
+
+def test_severity_is_on_the_scale_of_the_claim():
+    claim = {"statement": "s", "scale": "log", "at_least": 10.0, "at_most": None, "within_low": None,
+             "within_high": None, "trials": None, "values": "[100, 100, 100, 100, 101]", "control": "[1, 1, 1, 1, 1]",
+             "control_mean": 1.0, "control_is": "none of it"}  # fmt: skip
+    assert pilot.summarise(claim, 5)["severity"] == pytest.approx(0.5, abs=0.01)
+    assert np.isnan(pilot.summarise(claim | {"control": None, "control_is": None}, 5)["severity"])
+
+
+def test_notebooks_and_labs_are_measured():
+    names = [source.stem.split("_")[0] for source in pilot.sources()]
+    assert names[:2] == ["00", "01"]
+    assert names[-1].startswith("lab")
+    assert [source.stem.split("_")[0] for source in pilot.sources(["lab01", "00"])] == ["00", "lab01"]
+    assert [source.stem.split("_")[0] for source in pilot.sources(["lab01"])] == ["lab01"]
+
+
+def test_a_notebook_whose_cells_do_not_run_twice_is_not_built(small_curriculum):
+    def cells_of(*codes):
+        cells = [nbformat.v4.new_code_cell(code, id=f"c{number}") for number, code in enumerate(codes)]
+        return nbformat.v4.new_notebook(cells=cells, metadata={"labkit": {}, "kernelspec": curriculum.KERNELSPEC})
+
+    count = "x = globals().get('x', 0) + 1"
+    page = "from IPython.display import HTML, display\ndisplay(HTML(f'<div class=\"claim\">{x}</div>'))"
+    with pytest.raises(curriculum.RunsOnlyOnce, match="fails when its cells run a second time: AssertionError"):
+        curriculum.execute_twice(cells_of(count, "assert x == 1"), "once", small_curriculum / "outputs")
+    with pytest.raises(curriculum.RunsOnlyOnce, match="says something else"):
+        curriculum.execute_twice(cells_of(count, page), "changes", small_curriculum / "outputs")
+    good = curriculum.execute_twice(cells_of("x = 3", page), "good", small_curriculum / "outputs")
+    assert good.metadata["labkit"]["second_run"] == "1 verdicts, as in the first run"
+    assert [cell.execution_count for cell in good.cells] == [1, 2]
 
 
 def test_all_claims_at_once():
@@ -572,7 +626,7 @@ def test_yes_no_failure_rate():
 
 def recorded(values, **columns):
     """A row of the ledger's table `claim`, as pandas reads it."""
-    names = ("trials", "at_least", "at_most", "within_low", "within_high", "control", "control_mean")
+    names = ("trials", "at_least", "at_most", "within_low", "within_high", "control", "control_mean", "control_is")
     row = dict.fromkeys(names) | {"statement": "s", "scale": "linear", "values": json.dumps(values)} | columns
     return pd.DataFrame([row]).iloc[0]
 
@@ -633,7 +687,8 @@ def test_lab_copies_without_outputs(small_curriculum):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
-def test_lab_copies_the_labs_with_stubs(small_curriculum):
+def test_lab_copies_the_labs_with_stubs(small_curriculum, monkeypatch):
+    monkeypatch.setattr(labs, "SOURCES", LABS)
     lab.prepare()
     copies = sorted((lab.WORKSPACE / "labs").iterdir())
     assert [path.stem for path in copies] == [source.stem for source in labs.sources()]

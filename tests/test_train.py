@@ -1,5 +1,7 @@
 """labkit.train and labkit.models: fit, evaluate and checkpoints. Ensemble has tests of its own, in test_ensemble.py."""
 
+import copy
+import functools
 import os
 import random
 import re
@@ -8,8 +10,11 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
@@ -18,6 +23,7 @@ from torch import nn
 
 from labkit import data, models, train
 from labkit.ledger import Ledger
+from labkit.measure import accuracy
 
 DIGITS = data.digits().split(0)
 
@@ -252,8 +258,29 @@ WITH_NAN[3, 2] = float("nan")
         ((INPUTS, TARGETS.unsqueeze(1)), {}, "cross_entropy cannot compare outputs of shape [2, 3] with targets of"),
         ((INPUTS.unsqueeze(2), TARGETS), {}, "takes 6 features, but each input has 1"),
         ((INPUTS, TARGETS), {"loss": lambda o, t: F.cross_entropy(o, t, reduction="none")}, "must be one number"),
-        ((INPUTS, TARGETS), {"steps": 0}, "steps=0 and batch_size=128 must both be at least 1"),
-        ((INPUTS, TARGETS), {"batch_size": 0}, "must both be at least 1"),
+        ((INPUTS, TARGETS), {"steps": 0}, "steps must be a whole number of at least 1, not 0"),
+        ((INPUTS, TARGETS), {"steps": 1.5}, "steps must be a whole number of at least 1, not 1.5"),
+        ((INPUTS, TARGETS), {"steps": "3"}, "steps must be a whole number of at least 1, not '3'"),
+        ((INPUTS, TARGETS), {"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
+        ((INPUTS, TARGETS), {"learning_rate": None}, "learning_rate must be one number, not None"),
+        ((INPUTS, TARGETS), {"schedule": lambda step, steps: None}, "the schedule's factor must be one number"),
+        ((INPUTS, TARGETS), {"callback": 3}, "callback must be a function"),
+        ((INPUTS, TARGETS), {"loss": "mse"}, "loss=mse must be a function"),
+        ((INPUTS, TARGETS), {"loss": nn.CrossEntropyLoss}, "such as F.mse_loss or nn.MSELoss()"),
+        ((INPUTS, TARGETS), {"loss": accuracy}, "The loss must be one number, the mean over the batch, as a tensor"),
+        ((INPUTS, TARGETS), {"loss": lambda o, t: (o.argmax(1) == t).double().mean()}, "cannot be trained by <lambda>"),
+        ((INPUTS, TARGETS), {"optimizer": torch.optim.LBFGS}, "LBFGS, whose step() must need no argument"),
+        ((INPUTS, TARGETS), {"optimizer": torch.optim.SparseAdam}, "cannot be trained by SparseAdam"),
+        ((INPUTS, TARGETS.float()), {}, "class numbers be whole (targets.long())"),
+        ((INPUTS, np.array(["cat"] * 100)), {}, "targets must hold numbers"),
+        ((pd.DataFrame({"a": ["x"] * 100}), TARGETS), {}, "inputs must hold numbers"),
+        (([[1.0], [1.0, 2.0]], [0, 1]), {}, "in rows of one length"),
+        ((INPUTS.double() * 1e300, TARGETS), {}, "inputs contains NaN or infinite values as torch.float32"),
+        (
+            (INPUTS.to(torch.uint8), TARGETS),
+            {},
+            "whole numbers (torch.uint8): give inputs.float() if they are measured",
+        ),
         ((INPUTS, TARGETS), {"optimizer": "adma"}, "optimizer='adma' is unknown: choose from sgd, adam, adamw"),
         ((INPUTS, TARGETS), {"schedule": "linear"}, "schedule='linear' is unknown: choose from constant, cosine"),
         ((INPUTS, TARGETS), {"momentum": 0.9}, 'is for optimizer="sgd"'),
@@ -273,6 +300,167 @@ def test_bad_input_is_one_clear_sentence(examples, settings, words):
     assert len(str(caught.value).splitlines()) == 1
     assert_same_weights(model, models.mlp([6, 8, 3], seed=0))
     assert Ledger().query("SELECT * FROM training_run").empty
+
+
+def network(norm=None, frozen=False, outputs=3):
+    return models.mlp([6, 8, outputs], seed=0, norm=norm).requires_grad_(not frozen)
+
+
+class Returns(nn.Module):
+    """A network that also returns what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, inputs):
+        return self.layer(inputs), inputs
+
+
+@pytest.mark.parametrize(
+    ("model", "examples", "words"),
+    [
+        (Returns(), toy(), "must return one tensor, its outputs, not a tuple"),
+        (network(norm="batch"), toy(n=1), "a batch of 1 in training mode: Expected more than 1 value per channel"),
+        (network(frozen=True), toy(), "does not require grad"),
+        (nn.Sequential(nn.Identity()), toy(), "has no parameters"),
+    ],
+)
+def test_models_that_cannot_be_trained_are_refused_before_a_run_is_recorded(model, examples, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        train.fit(model, examples, steps=2)
+    assert len(str(caught.value).splitlines()) == 1
+    assert Ledger().query("SELECT * FROM training_run").empty
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets"),
+    [
+        (INPUTS.numpy().astype(">f4"), TARGETS.numpy().astype(">i8")),
+        (INPUTS.numpy()[::-1], TARGETS.numpy()[::-1]),
+        (INPUTS.numpy().astype(np.longdouble), TARGETS.numpy().astype(np.uint16)),
+        (INPUTS.numpy()[5:], pd.Series(TARGETS.numpy())[5:]),
+        (pd.DataFrame(INPUTS.numpy()).assign(a=True).iloc[:, 1:], pd.Series(TARGETS.numpy(), dtype="Int64")),
+        (INPUTS.tolist(), TARGETS.tolist()),
+        (INPUTS > 0, TARGETS),
+        (INPUTS.clone().requires_grad_(), TARGETS),
+        (INPUTS.half(), TARGETS.to(torch.int8)),
+        (INPUTS.bfloat16(), TARGETS),
+        (INPUTS.to_sparse(), TARGETS),
+    ],
+)
+def test_numbers_of_any_kind_are_taken(inputs, targets):
+    history = train.fit(network(), (inputs, targets), steps=2)
+    assert history.status == "completed"
+    assert 0 <= train.evaluate(network(), (inputs, targets)) <= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_models_of_low_precision_are_trained_saved_and_loaded(dtype):
+    model = trained([6, 8, 3], dtype=dtype)
+    loaded = train.load_checkpoint(models.mlp([6, 8, 3], seed=1, dtype=dtype), train.save_checkpoint(model))
+    assert_same_weights(loaded, model)
+
+
+def test_settings_may_be_numpys_or_pytorchs_numbers():
+    plain, other = network(), network()
+    train.fit(plain, toy(), steps=100, batch_size=20, learning_rate=0.25, weight_decay=0.5, seed=3)
+    settings = {"learning_rate": torch.tensor(0.25), "weight_decay": np.float32(0.5), "seed": torch.tensor(3)}
+    train.fit(other, toy(), steps=1e2, batch_size=np.int64(20), schedule=lambda *_: np.float32(1), **settings)
+    assert_same_weights(plain, other)
+
+
+REGRESSIONS = {
+    "mse_loss": F.mse_loss,
+    "MSELoss": nn.MSELoss(),
+    "<lambda>": lambda outputs, targets: F.l1_loss(outputs, targets),
+    "partial": functools.partial(F.huber_loss, delta=2.0),
+    "smooth_l1_loss": F.smooth_l1_loss,
+    "PoissonNLLLoss": nn.PoissonNLLLoss(),
+    "binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits,
+}
+
+
+@pytest.mark.parametrize("name", REGRESSIONS)
+def test_shapes_that_pytorch_would_broadcast_are_refused(name):
+    examples, words = (INPUTS, INPUTS[:, 0].abs()), f"{name} cannot compare outputs of shape [{{n}}, 1] with targets of"
+    with pytest.raises(ValueError, match=re.escape(words.format(n=2))):
+        train.fit(network(outputs=1), examples, steps=2, loss=REGRESSIONS[name])
+    with pytest.raises(ValueError, match=re.escape(words.format(n=100))):
+        train.evaluate(network(outputs=1), examples, metric=REGRESSIONS[name])
+    assert Ledger().query("SELECT id FROM training_run UNION ALL SELECT id FROM split").empty
+
+
+def squares(outputs, targets):
+    return (outputs - targets).square().mean()
+
+
+LABELS_ALIKE = torch.where(torch.arange(100) < 50, 0.0, 1.0)  # the first two rows do not tell
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "warned"),
+    [
+        (squares, LABELS_ALIKE, True),
+        (squares, LABELS_ALIKE.unsqueeze(1), False),
+        (lambda outputs, targets: squares(outputs[:, 0], targets), LABELS_ALIKE, False),
+        (nn.MSELoss(reduction="sum"), LABELS_ALIKE.unsqueeze(1), True),
+        (lambda outputs, targets: F.relu(1 - targets * outputs).mean(), 2 * LABELS_ALIKE.long() - 1, True),
+    ],
+)
+def test_a_loss_that_is_not_the_mean_of_each_example_is_named(loss, targets, warned):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train.fit(network(outputs=1), (INPUTS, targets), steps=1, loss=loss)
+    assert ["is not the mean of each one's own" in str(warning.message) for warning in caught] == [True] * warned
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 2.0])), nn.CrossEntropyLoss()])
+def test_weighted_classes_and_left_out_labels_are_no_reason_to_warn(loss):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train.fit(network(), (INPUTS, torch.where(TARGETS == 2, -100, TARGETS)), steps=2, loss=loss)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(ignore_index=-1),
+        functools.partial(F.cross_entropy, ignore_index=-1),
+        lambda outputs, targets: F.cross_entropy(outputs, targets, ignore_index=-1),
+    ],
+)
+def test_a_label_that_the_loss_leaves_out_is_taken(loss):
+    labels = torch.where(TARGETS == 0, -1, TARGETS)
+    assert train.fit(network(), (INPUTS, labels), steps=2, loss=loss).status == "completed"
+    labels[5] = 3
+    with pytest.raises(ValueError, match="The label 3 does not fit the model's 3 outputs"):
+        train.fit(network(), (INPUTS, labels), steps=2, loss=loss)
+
+
+def test_a_trial_changes_neither_model_nor_loss():
+    class Anneals:
+        """A loss that counts how often it was used in training."""
+
+        used = 0
+
+        def __call__(self, outputs, targets):
+            self.used += outputs.requires_grad
+            return F.cross_entropy(outputs, targets)
+
+    model, loss = network(norm="batch"), Anneals()
+    with pytest.raises(ValueError, match="LBFGS"):
+        train.fit(model, toy(), steps=2, loss=loss, optimizer=torch.optim.LBFGS)
+    assert_same_weights(model, network(norm="batch"))
+    assert all(p.grad is None for p in model.parameters())
+    assert loss.used == 0
+    train.fit(model, toy(), steps=2, loss=loss)
+    assert loss.used == 2
+
+
+def test_fit_trains_where_gradients_are_switched_off():
+    with torch.no_grad():
+        assert train.fit(network(), toy(), steps=2).status == "completed"
 
 
 def test_examples_changed_in_place_are_checked_again():
@@ -332,11 +520,12 @@ def test_divergence_is_one_sentence_and_keeps_the_history(how, word):
 
     def loss(outputs, targets):
         calls.append(1)
-        return F.cross_entropy(outputs, targets) * (how if len(calls) == 71 else 1)  # the first call is fit's trial
+        return F.cross_entropy(outputs, targets) * (how if len(calls) == 70 else 1)
 
+    forget = {"callback": lambda step, model: calls.clear(), "callback_steps": [0]}  # what fit tried before
     model = models.mlp([6, 3], seed=0)
     with pytest.raises(train.TrainingDiverged) as caught:
-        train.fit(model, toy(), steps=200, learning_rate=0.5, loss=loss)
+        train.fit(model, toy(), steps=200, learning_rate=0.5, loss=loss, **forget)
     message = str(caught.value)
     assert f"became {word} at step 70 of 200 with learning rate 0.5: try a smaller one, such as 0.05" in message
     assert len(message.splitlines()) == 1
@@ -585,6 +774,29 @@ def test_evaluate_measures_and_records():
     assert set(rows.run_id) == {model.run_id}
 
 
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [
+        (["b", "a"] * 50, ["a", "b"]),
+        (pd.Series(["a", "b"] * 50, index=range(5, 105)), ["a", "b"]),
+        (pd.Categorical(["a", "b"] * 50), ["a", "b"]),
+        (torch.arange(100) % 12, [str(i) for i in range(12)]),
+        ([1, "a"] * 50, ["1", "a"]),
+    ],
+)
+def test_groups_of_any_kind_get_names_in_order(groups, names):
+    assert list(train.evaluate(network(), toy(), groups=groups)) == ["", *names]
+
+
+@pytest.mark.parametrize("groups", [["", "a"] * 50, [None, "a"] * 50, [" ", "a"] * 50, pd.Series([np.nan, "a"] * 50)])
+def test_a_group_without_a_name_is_refused_before_anything_is_recorded(groups):
+    with pytest.raises(ValueError, match="50 of 100 examples have a group without a name"):
+        train.evaluate(network(), toy(), groups=groups)
+    with pytest.raises(ValueError, match="must be one number"):
+        train.evaluate(network(), toy(), metric=lambda outputs, targets: outputs[:, 0] + targets)
+    assert Ledger().query("SELECT id FROM environment UNION ALL SELECT id FROM split").empty
+
+
 def test_evaluate_an_untrained_model_and_bad_input():
     model = models.mlp([6, 3], seed=0)
     assert isinstance(train.evaluate(model, toy()), float)
@@ -664,7 +876,9 @@ def bad_checkpoint(kind, path):
     if kind == "never saved":
         return safetensors.torch.save_file(model.state_dict(), path, metadata={"run_ids": str(model.run_id)})
     others = {"other width": [6, 9, 3], "deeper": [6, 8, 8, 3], "one output more": [6, 8, 4]}
-    model = trained(others.get(kind, [6, 8, 3]), activation="tanh" if kind == "other activation" else "relu")
+    dtype = torch.float64 if kind == "other precision" else torch.float32
+    activation = "tanh" if kind == "other activation" else "relu"
+    model = trained(others.get(kind, [6, 8, 3]), activation=activation, dtype=dtype)
     train.save_checkpoint(model, path)
     content = bytearray(path.read_bytes())
     if kind == "torn":
@@ -692,7 +906,8 @@ BAD = {
     "other width": "0.weight is [9, 6] in the file, [8, 6] in the model",
     "deeper": "does not fit this model",
     "one output more": "2.weight is [4, 8] in the file, [3, 8] in the model",
-    "other activation": "holds another architecture, MLP 6-8-3 with",
+    "other activation": "holds another architecture, MLP 6-8-3 with Tanh() at 1, where this model has ReLU(",
+    "other precision": "0.weight is torch.float64 in the file, torch.float32 in the model",
 }
 
 
@@ -706,6 +921,138 @@ def test_a_bad_checkpoint_is_refused_with_the_reason_and_the_model_untouched(tmp
     assert len(str(caught.value).splitlines()) == 1
     assert_same_weights(target, models.mlp([6, 8, 3], seed=4))
     assert not hasattr(target, "run_id")
+
+
+class Setting(nn.Module):
+    """A network with a setting of whatever kind."""
+
+    def __init__(self, setting):
+        super().__init__()
+        self.layer, self.setting, self.cache = nn.Linear(6, 3), setting, None
+
+    def forward(self, inputs):
+        self.cache = inputs
+        return self.layer(inputs)
+
+
+def between(*layers):
+    return nn.Sequential(nn.Linear(6, 8), *layers, nn.Linear(8, 3))
+
+
+def residual(first):
+    return models.mlp([6, 8, 8, 3], seed=0, residual=True, activation=[first, "relu"])
+
+
+PAIRS = {
+    "GELU's form": (between(nn.GELU("tanh")), between(nn.GELU("none"))),
+    "a slope": (between(nn.LeakyReLU(0.1)), between(nn.LeakyReLU(0.2))),
+    "a norm's epsilon": (between(nn.LayerNorm(8, eps=1e-5)), between(nn.LayerNorm(8, eps=1e-3))),
+    "inside a block": (residual("tanh"), residual("relu")),
+    "a layer more": (nn.Sequential(nn.Linear(6, 3)), nn.Sequential(nn.Linear(6, 3), nn.Tanh())),
+    "a number": (Setting(2), Setting(3)),
+    "a function": (Setting(torch.tanh), Setting(F.relu)),
+    "a function without a name": (Setting(lambda x: x.tanh()), Setting(lambda x: x.relu())),
+    "a partial": (Setting(functools.partial(F.gelu, approximate="tanh")), Setting(functools.partial(F.gelu))),
+    "a namespace": (Setting(types.SimpleNamespace(heads=1)), Setting(types.SimpleNamespace(heads=2))),
+    "a dictionary": (Setting({"heads": [1, 2]}), Setting({"heads": [1, 3]})),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_checkpoint_of_another_architecture_is_refused_and_two_are_two_rows(pair):
+    model, other = (copy.deepcopy(each) for each in PAIRS[pair])
+    train.fit(model, toy(), steps=1)
+    path = train.save_checkpoint(model)
+    with pytest.raises(ValueError, match="holds another architecture") as caught:
+        train.load_checkpoint(other, path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert train.load_checkpoint(copy.deepcopy(PAIRS[pair][0]), path).run_id == model.run_id
+    train.fit(other, toy(), steps=1)
+    assert len(Ledger().query("SELECT id FROM architecture")) == 2
+
+
+def test_a_network_without_biases_is_another_architecture():
+    for bias in (True, False):
+        train.fit(nn.Sequential(nn.Linear(6, 3, bias=bias)), toy(), steps=1)
+    assert Ledger().query("SELECT n_parameters FROM architecture").n_parameters.tolist() == [21, 18]
+
+
+def test_equal_settings_of_other_types_are_the_same_architecture():
+    model = Setting([1.0, np.float32(0.5), "a"])
+    train.fit(model, toy(), steps=1)
+    assert train.load_checkpoint(Setting((1, 0.5, "a")), train.save_checkpoint(model)).run_id == model.run_id
+
+
+def test_a_converted_model_is_saved_and_loaded():
+    model = trained([6, 8, 3]).to(torch.bfloat16)
+    loaded = models.mlp([6, 8, 3], seed=1, dtype=torch.bfloat16)
+    assert_same_weights(train.load_checkpoint(loaded, train.save_checkpoint(model)), model)
+
+
+@pytest.mark.parametrize("wrap", ["whole", "a layer", "in place"])
+@pytest.mark.filterwarnings("ignore:Using `torch.compile")
+def test_a_compiled_model_is_recorded_saved_and_loaded_as_the_plain_one(wrap):
+    plain, twin = network(), network()
+    compiled = plain
+    if wrap == "whole":
+        compiled = torch.compile(plain, backend="eager")
+    elif wrap == "a layer":
+        compiled[0] = torch.compile(compiled[0], backend="eager")
+    else:
+        compiled.compile(backend="eager")
+    train.fit(compiled, toy(), steps=3)
+    train.fit(twin, toy(), steps=3)
+    path = train.save_checkpoint(compiled)
+    assert_same_weights(train.load_checkpoint(network(), path), twin)
+    assert train.load_checkpoint(compiled, path) is compiled
+    assert train.evaluate(compiled, toy()) == train.evaluate(twin, toy())
+    train.evaluate(plain, toy())
+    assert Ledger().query("SELECT run_id FROM evaluation ORDER BY id").run_id.tolist() == [1, 2, 1]
+    assert Ledger().query("SELECT name FROM architecture").name.tolist() == ["MLP 6-8-3"]
+
+
+@pytest.mark.filterwarnings("ignore:Using `torch.compile")
+def test_a_compiled_ensemble():
+    ensemble = train.Ensemble([6, 8, 3], [0, 1])
+    compiled = torch.compile(ensemble, backend="eager")
+    train.fit(compiled, toy(), steps=2)
+    train.load_checkpoint(train.Ensemble([6, 8, 3], [2, 3]), train.save_checkpoint(compiled))
+    assert train.evaluate(compiled, toy()).shape == (2,)
+
+
+def earlier_record(model):
+    """Describe a model as labkit did before it recorded all settings."""
+    linear = [layer for layer in model if isinstance(layer, nn.Linear)]
+    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    return {"sizes": sizes, "layers": [type(layer).__name__ for layer in model]}
+
+
+def test_a_checkpoint_of_an_earlier_labkit_loads_with_a_warning_or_is_refused():
+    model = trained([6, 8, 3])
+    path = train.save_checkpoint(model)
+    Ledger().update("architecture", 1, config=earlier_record(model))
+    loaded = models.mlp([6, 8, 3], seed=1)
+    with pytest.warns(UserWarning, match="by an earlier labkit, which did not record all settings"):
+        train.load_checkpoint(loaded, path)
+    assert_same_weights(loaded, model)
+    with pytest.raises(ValueError, match="holds another architecture, MLP 6-8-3 with"):
+        train.load_checkpoint(models.mlp([6, 8, 3], seed=1, activation="tanh"), path)
+
+
+def test_a_model_whose_run_could_not_be_recorded_is_told_so(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "file" / "outputs"))
+    with pytest.warns(UserWarning, match="cannot be written"):
+        model = trained([6, 3])
+    with pytest.raises(ValueError, match=r"fit it while .* can be written"):
+        train.save_checkpoint(model)
+
+
+def test_a_checkpoint_that_cannot_be_recorded_is_named(monkeypatch):
+    model = trained([6, 3])
+    monkeypatch.setattr(Ledger, "record", lambda self, table, rows: [None] * len(rows))
+    with pytest.warns(UserWarning, match="is not in the ledger, so load_checkpoint will refuse it"):
+        train.save_checkpoint(model)
 
 
 def test_a_file_moved_to_another_ledger_is_refused(tmp_path, monkeypatch):

@@ -2,13 +2,17 @@
 
 import copy
 import math
+import re
+import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from labkit import models, train
+from labkit.ledger import Ledger
 from labkit.models import Attention, Block, Transformer, sinusoidal
 
 WIDTH, HEADS, T = 12, 3, 7
@@ -207,3 +211,63 @@ def test_transformer_refuses_longer_sequences_and_attention_odd_sizes():
         small()(tokens(length=8))
     with pytest.raises(ValueError, match="multiple of heads=4"):
         Attention(10, 4)
+
+
+TOKENS = torch.randint(8, (30, 6), generator=torch.Generator().manual_seed(0))
+
+
+def changed(tokens, value):
+    tokens = tokens.clone()
+    tokens[20, 3] = value
+    return tokens
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "words"),
+    [
+        (changed(TOKENS, 8), TOKENS, "the token 8 is outside its vocabulary, 0 to 7"),
+        (changed(TOKENS, -1), TOKENS, "the token -1 is outside its vocabulary, 0 to 7"),
+        (TOKENS, changed(TOKENS, 8), "Target 8 is out of bounds"),
+        (TOKENS.float(), TOKENS, "it looks up tokens, which are whole numbers"),
+        (TOKENS.to(torch.uint8), TOKENS, "inputs.long() if tokens"),
+        (TOKENS.repeat(1, 2), TOKENS.repeat(1, 2), "The sequences have 12 tokens"),
+    ],
+)
+def test_tokens_that_do_not_fit_are_refused_before_anything_is_recorded(inputs, targets, words):
+    model, loss = Transformer(8, seed=0, length=6), lambda y, t: F.cross_entropy(y.mT, t)
+    calls = [
+        lambda: train.fit(model, (inputs, targets), steps=2, loss=loss),
+        lambda: train.evaluate(model, (inputs, targets), metric=loss),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=re.escape(words)) as caught:
+            call()
+        assert len(str(caught.value).splitlines()) == 1
+    assert Ledger().query("SELECT id FROM training_run UNION ALL SELECT id FROM split").empty
+
+
+def test_each_column_of_tokens_may_have_a_vocabulary_of_its_own():
+    class Columns(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.few, self.many = torch.nn.Embedding(3, 4), torch.nn.Embedding(50, 4)
+
+        def forward(self, tokens):
+            return self.few(tokens[:, 0]) + self.many(tokens[:, 1])
+
+    tokens = torch.stack([torch.arange(40) % 3, torch.arange(40)], 1)
+    assert train.fit(Columns(), (tokens, torch.arange(40) % 4), steps=2).status == "completed"
+    tokens[7, 0] = 3
+    with pytest.raises(ValueError, match="the token 3 is outside its vocabulary, 0 to 2"):
+        train.fit(Columns(), (tokens, torch.arange(40) % 4), steps=2)
+
+
+def test_unsigned_tokens_of_an_array_are_taken_and_unknown_targets_left_out():
+    unknown = torch.where(torch.arange(6) < torch.arange(30).unsqueeze(1) % 5, -100, TOKENS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model, tokens = Transformer(8, seed=0, length=6), TOKENS.numpy().astype(np.uint16)
+        assert (
+            train.fit(model, (tokens, unknown), steps=2, loss=lambda y, t: F.cross_entropy(y.mT, t)).status
+            == "completed"
+        )

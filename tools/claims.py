@@ -1,6 +1,6 @@
 """The table of all claims: each experiment once on fresh replicates, which neither its notebook nor the pilot has used.
 
-    python tools/claims.py                      all notebooks, 20 replicates
+    python tools/claims.py                      all notebooks and labs, 20 replicates
     python tools/claims.py --replicates 40 00   one of them
 
 The pilot (tools/pilot.py, which says how this works) chose the thresholds; here they are put to the test. The table is
@@ -19,6 +19,7 @@ if __name__ == "__main__":
 
 
 import curriculum
+import pandas as pd
 import pilot
 
 from labkit.audit import number
@@ -31,9 +32,11 @@ HEAD = """\
 
 Each notebook ran once on {replicates} fresh replicates (seeds from {seed} on), which neither it has used nor the pilot
 that chose the thresholds. *Measured* is their mean ± standard deviation; *distance* is from the mean to the threshold,
-in such deviations and on the scale on which the claim is tested (the logarithm for ratios, the logit for rates). *n* is
-the number of replicates in the notebook; *fails* is how often its test with that n would miss, or its control meet the
-threshold, were their values normal with these means and deviations: an estimate from {replicates} values.
+in such deviations and on the scale on which the claim is tested (the logarithm for ratios, the logit for rates).
+*Severity* is how much of the effect the threshold demands, on the same scale: (threshold − control) / (mean − control),
+so 0 demands nothing and 1 all that was measured; its median over all claims is {severity:.2f}. *n* is the number of
+replicates in the notebook; *fails* is how often its test with that n would miss, or its control meet the threshold,
+were their values normal with these means and deviations: an estimate from {replicates} values.
 """
 
 
@@ -49,8 +52,8 @@ def percent(probability):
 
 def line(table):
     """What the table comes to, in a paragraph."""
-    notebooks, total = sorted(table.notebook.unique()), len(curriculum.sources())
-    which = "all notebooks" if len(notebooks) == total else f"notebook {', '.join(name[:2] for name in notebooks)}"
+    names = sorted(table.notebook.unique())
+    which = "all notebooks and labs" if len(names) == len(pilot.sources()) else ", ".join(map(short, names))
     at_least = max(0.0, 1 - table.predicted_failure_rate.sum())
     return (
         f"The {len(table)} claims of {which}, measured on {table.replicates.min()} fresh replicates: in a run on a new "
@@ -59,22 +62,32 @@ def line(table):
     )
 
 
+def short(name):
+    """The number of a notebook or lab, such as "notebook 00" or "lab 01"."""
+    return f"lab {name[3:5]}" if name.startswith("lab") else f"notebook {name[:2]}"
+
+
 def measured(claim):
     return f"{number(claim.mean)} ± {claim.sd:.2g}" if claim.scale != "yes/no" else f"{claim.mean:.0%} yes"
 
 
 def page(table):
     """The table in Markdown, a section a notebook."""
-    text = HEAD.format(line=line(table), replicates=table.replicates.min(), seed=CLAIMS.base_seed)
+    text = HEAD.format(
+        line=line(table), replicates=table.replicates.min(), seed=CLAIMS.base_seed, severity=table.severity.median()
+    )
     for notebook, claims in table.groupby("notebook"):
         first = claims.iloc[0]
         text += f"\n## {notebook}\n\n{first.date}, {first.machine}\n\n"
-        text += "| claim | source | threshold | measured | distance | n | fails |\n|---|---|---|---|---|---|---|\n"
+        text += "| claim | control | source | threshold | measured | distance | severity | n | fails |\n"
+        text += "|---|---|---|---|---|---|---|---|---|\n"
         for claim in claims.itertuples():
             rate = claim.predicted_failure_rate
             rate = f"{rate:.0e}" if rate > 1e-9 else "< 1e-9"
-            cells = [claim.statement, claim.source, f"{claim.side} {claim.threshold}", measured(claim)]
-            cells += [f"{claim.distance_in_sd:.1f}", claim.n_in_notebook, rate]
+            control = claim.control_is if pd.notna(claim.control_is) else "none"
+            demands = f"{claim.severity:.2f}" if pd.notna(claim.severity) else "–"
+            cells = [claim.statement, control, claim.source, f"{claim.side} {claim.threshold}", measured(claim)]
+            cells += [f"{claim.distance_in_sd:.1f}", demands, claim.n_in_notebook, rate]
             cells = [str(cell).replace("|", "\\|") for cell in cells]
             text += f"| {' | '.join(cells)} |\n"
     return text
@@ -82,7 +95,7 @@ def page(table):
 
 def stale():
     """A sentence that names the notebooks whose rows are of other code; None where there are none, or no table."""
-    others = [source.stem[:2] for source in curriculum.sources() if not CLAIMS.is_up_to_date(source)]
+    others = [source.stem.split("_")[0] for source in pilot.sources() if not CLAIMS.is_up_to_date(source)]
     if CLAIMS.table.exists() and others:
         return f"claims.csv is stale or empty for {', '.join(others)}: `make claims` renews it."
     return None
@@ -90,7 +103,7 @@ def stale():
 
 def main():
     chosen = pilot.arguments(__doc__)
-    problems = pilot.renew(CLAIMS, curriculum.sources(chosen.numbers), chosen.replicates)
+    problems = pilot.renew(CLAIMS, pilot.sources(chosen.numbers), chosen.replicates)
     table = CLAIMS.read()
     if len(table):
         worst = table.nlargest(5, "predicted_failure_rate")

@@ -20,8 +20,10 @@ import argparse
 import asyncio
 import atexit
 import contextlib
+import copy
 import functools
 import hashlib
+import itertools
 import json
 import math
 import queue
@@ -45,10 +47,13 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "source"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+DRAWING = "drawing"  # the tag of a cell that only draws
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 # With these a kernel would run other code, draw in another way, or warn on a page that has no warning.
 NOT_FOR_KERNELS = (*STRAY, "PYTHONSTARTUP", "PYTHONWARNDEFAULTENCODING", "PYTHONASYNCIODEBUG")
 NOT_FOR_KERNELS += ("MPLBACKEND", "MATPLOTLIBRC")
+
+ONE_THING = "Bind no name to two things."
 
 COLAB_CELL = """\
 # On Colab this cell installs the course's helper module. Everywhere else it does nothing.
@@ -57,6 +62,10 @@ import sys
 if "google.colab" in sys.modules:
     %pip install --quiet --no-deps "git+{url}@v{version}"
 """
+
+
+class RunsOnlyOnce(RuntimeError):
+    """A notebook whose cells cannot run a second time in the same kernel: the message says why."""
 
 
 def project():
@@ -91,12 +100,6 @@ def sha256(*paths):
     return digest.hexdigest()
 
 
-def code_sha256(source):
-    """The hash of a source's code cells: what a measurement depends on, whatever the text around it says."""
-    code = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
-    return hashlib.sha256("\n\n".join(code).encode()).hexdigest()
-
-
 def provenance(source):
     """The hashes that a built notebook carries: of its source, of labkit (but for what only labs use), of the lock."""
     labkit = [path for path in sorted((ROOT / "labkit").glob("*.py")) if path.name != "check.py"]
@@ -121,6 +124,17 @@ def colab_cells(path, url=None):
     ]
 
 
+def fold(cell):
+    """Fold a cell that only draws, where its source has the tag `drawing`: the reader sees the figure and can unfold.
+
+    JupyterLab reads `source_hidden`, the book the tag `hide-input`, Colab `cellView` and a first line with a title.
+    """
+    if DRAWING in cell.metadata.get("tags", []):
+        cell.metadata = {"tags": [*cell.metadata["tags"], "hide-input"], "jupyter": {"source_hidden": True}}
+        cell.metadata["cellView"] = "form"
+        cell.source = f"# @title Code of this drawing\n{cell.source}"
+
+
 def build(source, url=None):
     """The notebook that a source file describes: no outputs, fixed cell ids, only the metadata that is needed."""
     notebook = jupytext.read(source)
@@ -128,6 +142,7 @@ def build(source, url=None):
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        fold(cell)
     notebook.metadata = {"kernelspec": KERNELSPEC, "labkit": provenance(source)}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
@@ -224,6 +239,45 @@ def execute(notebook, name, outputs=None, on_cell=None, environment=None, on_sta
                 if "text/html" in output.get("data", {}):
                     output["data"].pop(WIDGET_VIEW, None)
     return notebook
+
+
+def execute_twice(notebook, name, outputs=None):
+    """Run a built notebook in place, then its cells a second time in the same kernel, as readers do.
+
+    What the second run found is noted in the notebook's metadata; its outputs are not kept.
+
+    Raises:
+        CellExecutionError: see `execute`.
+        RunsOnlyOnce: the cells fail when they run again, or another verdict comes out: a name is bound to two things.
+    """
+    first, again = notebook.cells, copy.deepcopy(notebook.cells)
+    for cell in again:
+        cell.id = f"again-{cell.id}"
+    notebook.cells = first + again
+    try:
+        execute(notebook, name, outputs)
+    except CellExecutionError as error:
+        if all(cell.execution_count for cell in first if cell.cell_type == "code"):
+            sentence = f"{name} fails when its cells run a second time: {error.ename}: {error.evalue}"
+            raise RunsOnlyOnce(f"{sentence}. {ONE_THING}") from error
+        raise
+    finally:
+        notebook.cells = first
+    before, after = verdicts(first), verdicts(again)
+    if before != after:
+        other = next(pair for pair in itertools.zip_longest(before, after, fillvalue="nothing") if len(set(pair)) > 1)
+        raise RunsOnlyOnce(
+            f"{name} says something else when its cells run a second time: {' | '.join(other)}. {ONE_THING}"
+        )
+    notebook.metadata["labkit"]["second_run"] = f"{len(after)} verdicts, as in the first run"
+    return notebook
+
+
+def verdicts(cells):
+    """The lines of all claims in the outputs of cells, without what was measured."""
+    pages = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+    lines = [line for page in pages for line in re.findall(r'<div class="claim".*?</div>', page)]
+    return [re.sub(r'<span class="measured">.*?</span>', "…", line) for line in lines]
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -327,7 +381,7 @@ def build_command(numbers):
         print(f"{source.stem}: building and executing ...", flush=True)
         try:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-                notebook = execute(build(source), source.stem, outputs)
+                notebook = execute_twice(build(source), source.stem, outputs)
             save(notebook, NOTEBOOKS / f"{source.stem}.ipynb")
         except Exception as error:
             problems.append(f"{source.stem} is not rebuilt. {error}")

@@ -24,6 +24,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from labkit.check import Call, TimeUp, decode, encode, perform, time_limit
 
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 TIMING = {"time", "timeit", "prun", "capture"}  # magics that run the code after them
 TOO_LARGE = "returns more than a grader takes ({size:.0f} MB where {limit:.0f} MB are much)"
 
@@ -149,11 +150,21 @@ class Shell:
         return lambda *_, **__: None
 
 
-def execute(source, filename, namespace):
-    """Run a cell's source, and leave its lines where tracebacks look for them."""
+def execute(source, filename, namespace, experiment=False):
+    """Run a cell's source, and leave its lines where tracebacks look for them.
+
+    Of an experiment only functions, classes and imports run: an answer can have got into its cell.
+    """
     code = TransformerManager().transform_cell(source)
     linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
-    exec(compile(code, filename, "exec", dont_inherit=True), namespace)
+    tree = ast.parse(code, filename)
+    if experiment:
+        tree.body = [statement for statement in tree.body if is_definition(statement)]
+    exec(compile(tree, filename, "exec", dont_inherit=True), namespace)
+
+
+def is_definition(statement):
+    return isinstance(statement, DEFINITIONS) or isinstance(getattr(statement, "value", None), ast.Lambda)
 
 
 def run_cell(request, namespace):
@@ -161,7 +172,7 @@ def run_cell(request, namespace):
     filename, seconds = f"<cell {request['number']}>", request["seconds"]
     try:
         with time_limit(seconds):
-            execute(request["cell"], filename, namespace)
+            execute(request["cell"], filename, namespace, request["experiment"])
     except BaseException as error:
         return {"error": describe(error, filename, seconds)}
     return {"error": ""}

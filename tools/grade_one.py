@@ -380,11 +380,12 @@ class Session:
         return self.child
 
     def _run_cells(self):
-        for number, source in self.cells:
+        for number, source, experiment in self.cells:
             if number in self.fatal:
                 continue
             try:
-                reply = self.child.ask({"cell": source, "number": number}, self.limits.cell_seconds)
+                request = {"cell": source, "number": number, "experiment": experiment}
+                reply = self.child.ask(request, self.limits.cell_seconds)
                 self.errors[number] = str(reply.get("error") or reply.get("sentence") or "")[:MESSAGE]
             except Lost as lost:
                 self.fatal.add(number)
@@ -455,7 +456,7 @@ def grade(job, settings, nursery):
     """Run a submission's cells and all checks of its lab.
 
     Args:
-        job: the `lab`'s name, its code `cells` as [number, source], the `seed` of the inputs.
+        job: the `lab`'s name, its code `cells` as [number, source, is an experiment], the `seed` of the inputs.
         settings: see `make_settings`.
         nursery: where the learner's code gets its processes.
     """

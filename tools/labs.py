@@ -94,6 +94,11 @@ def sources(numbers=()):
     return curriculum.chosen("lab", sorted(SOURCES.glob("lab[0-9][0-9]_*.py")), numbers)
 
 
+def executable(source):
+    """The notebook that is executed of a source, a lab's (the one with the solutions) or a notebook's."""
+    return build(source, "solutions") if source.parent == SOURCES else curriculum.build(source)
+
+
 def read(source):
     """The cells of a source. jupytext keeps what `# %%` says as the cell's metadata."""
     return jupytext.read(source).cells
@@ -291,6 +296,7 @@ def build(source, version):
         built.append(new(text.replace("{exercises}", table_of(found.values()))))
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         built[-1].metadata = tags | (metadata if version in ("graded", "nbgrader") else {})
+        curriculum.fold(built[-1])
     if version in ("student", "solutions"):
         built = curriculum.colab_cells(f"labs/{source.stem}") + built
     for number, cell in enumerate(built):
@@ -348,7 +354,7 @@ def build_command(numbers):
             for path, text in built_files(source).items():
                 curriculum.write(path, text)
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-                notebook = curriculum.execute(build(source, "solutions"), source.stem, outputs)
+                notebook = curriculum.execute_twice(build(source, "solutions"), source.stem, outputs)
             curriculum.save(notebook, LABS / "solutions" / f"{source.stem}.ipynb")
         except Exception as error:
             problems.append(f"{source.stem} is not rebuilt. {error}")

@@ -1,6 +1,6 @@
 """Renew requirements.txt, the exact versions that are installed and compared against, from pyproject.toml.
 
-    python tools/lock.py        needs uv (pip install uv) and the network
+    python tools/lock.py        needs uv (tools/setup.py --also uv) and the network
 
 It starts from nothing, never from the old lock, so that the same pyproject.toml and the same state of PyPI give the
 same file. One file serves Python 3.11 to 3.13 on Linux, macOS and Windows (each is tried), and every build of PyTorch:
@@ -19,6 +19,22 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.txt"
 PYTHONS = ("3.11", "3.12", "3.13")
 MACOS = "14.0"  # the oldest that PyTorch's wheels for Apple silicon run on
+# uv's variables that would make another lock of the same pyproject.toml; its files are not read (--config-file).
+STEERING = (
+    "UV_BUILD_CONSTRAINT",
+    "UV_CONSTRAINT",
+    "UV_EXCLUDE",
+    "UV_EXCLUDE_NEWER",
+    "UV_FORK_STRATEGY",
+    "UV_NO_SOURCES",
+    "UV_OVERRIDE",
+    "UV_PRERELEASE",
+    "UV_PROJECT",
+    "UV_REQUIRE_HASHES",
+    "UV_RESOLUTION",
+    "UV_TORCH_BACKEND",
+    "UV_WORKING_DIR",
+)
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-apple-darwin", "x86_64-pc-windows-msvc")
 
 # What every build of this PyTorch needs (`Requires-Dist` of its CPU wheel). On PyPI the Linux build also asks for
@@ -50,7 +66,8 @@ def compile_lock(uv, settings, source, *options):
     """What `uv pip compile` makes of `source`; ends with uv's own message where nothing fits."""
     command = [uv, "pip", "compile", source, "--config-file", settings, "--no-python-downloads", "--quiet"]
     command += ["--no-header", "--no-annotate", *options]
-    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": MACOS}
+    environment = {name: value for name, value in os.environ.items() if name not in STEERING}
+    environment["MACOSX_DEPLOYMENT_TARGET"] = MACOS
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{done.stderr}No lock was written: {Path(source).name} has no solution with {' '.join(options)}.")
@@ -60,7 +77,7 @@ def compile_lock(uv, settings, source, *options):
 def main():
     uv = shutil.which("uv") or shutil.which("uv", path=Path(sys.executable).parent)
     if uv is None:
-        sys.exit("The lock is made with uv, which is not here: install it with `pip install uv`.")
+        sys.exit("The lock is made with uv, which is not here: install it with `python tools/setup.py --also uv`.")
     with tempfile.TemporaryDirectory() as folder:
         settings, lock = Path(folder, "uv.toml"), Path(folder, "requirements.txt")
         settings.write_text(SETTINGS, encoding="utf-8")

@@ -1,6 +1,6 @@
 """The pilot: each claim on replicates that no notebook uses. How far is the threshold, how often would it miss?
 
-    python tools/pilot.py                      all notebooks, 20 replicates
+    python tools/pilot.py                      all notebooks and labs, 20 replicates
     python tools/pilot.py --replicates 40 00   one of them
 
 Thresholds are chosen by the pilot. `tools/claims.py` measures them, once chosen, on replicates that nobody has looked
@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 import argparse
 import datetime
+import hashlib
 import json
 import platform
 import tempfile
@@ -30,17 +31,37 @@ from typing import NamedTuple
 
 import curriculum
 import joblib
+import jupytext
 import nbformat
 import numpy as np
 import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
+import labs
 from labkit import sweep
 from labkit.evidence import MIN_REPLICATES
 from labkit.ledger import Ledger, outputs_dir
 
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
+
+
+SEVERE = 0.4  # of the effect: what a claim must demand
+
+
+def sources(numbers=()):
+    """The sources of notebooks, then of labs; of those numbers, such as "00" and "lab01", where any are given."""
+    of_labs = [number for number in numbers if number.startswith("lab")]
+    of_notebooks = [number for number in numbers if not number.startswith("lab")]
+    notebooks = curriculum.sources(of_notebooks) if of_notebooks or not numbers else []
+    return notebooks + (labs.sources([name[3:] for name in of_labs]) if of_labs or not numbers else [])
+
+
+def code_sha256(source):
+    """The hash of the code cells that run: what a measurement depends on, whatever the text around it says."""
+    cells = [cell for cell in jupytext.read(source).cells if cell.cell_type == "code"]
+    code = [cell.source for cell in cells if not labs.NOT_SHOWN & cell.metadata.keys()]
+    return hashlib.sha256("\n\n".join(code).encode()).hexdigest()
 
 
 def parameter_value(notebook, name):
@@ -106,6 +127,15 @@ def empty_rate(control, n, low, high, yes_no):
     return float(stats.norm.cdf(above) - stats.norm.cdf(-below))
 
 
+def severity(mean, control, low, high):
+    """How much of the effect a threshold demands: (threshold - control) / (mean - control), on the claim's scale.
+
+    1 would be all that was measured, 0 nothing: the control meets the threshold.
+    """
+    limit = low if control < low else high
+    return 0.0 if low <= control <= high else float((limit - control) / (mean - control))
+
+
 def side_and_threshold(claim):
     """In words, such as ("at least", "0.9")."""
     if pd.notna(claim["at_least"]):
@@ -119,7 +149,11 @@ def summarise(claim, n):
     values, (low, high), yes_no = on_scale(claim, "values"), limits(claim), claim["scale"] == "yes/no"
     misses = [failure_rate(distance, n) for distance in distances(values, low, high)]
     fails = yes_no_failure_rate(values.mean(), n, low, high) if yes_no else min(1.0, sum(misses))
-    empty = empty_rate(on_scale(claim, "control"), n, low, high, yes_no) if pd.notna(claim["control"]) else 0.0
+    empty, demands = 0.0, np.nan
+    if pd.notna(claim["control"]):
+        control = on_scale(claim, "control")
+        empty = empty_rate(control, n, low, high, yes_no)
+        demands = severity(values.mean(), control.mean(), low, high)
     side, threshold = side_and_threshold(claim)
     measured = json.loads(claim["values"])
     return {
@@ -132,6 +166,8 @@ def summarise(claim, n):
         "sd": np.std(measured, ddof=1),
         "distance_in_sd": distances(values, low, high).min(),
         "control_mean": claim["control_mean"],
+        "control_is": claim["control_is"],
+        "severity": demands,
         "n_in_notebook": n,
         "predicted_failure_rate": 1 - (1 - fails) * (1 - empty),
     }
@@ -161,7 +197,7 @@ class Target(NamedTuple):
         table = self.read()
         rows = table[table.notebook == source.stem]
         return len(rows) > 0 and all(
-            (rows.code_sha256 == curriculum.code_sha256(source))
+            (rows.code_sha256 == code_sha256(source))
             & (rows.labkit_sha256 == curriculum.provenance(source)["labkit_sha256"])
             & (rows.replicates == (replicates or rows.replicates))
         )
@@ -180,8 +216,8 @@ def measure(target, source, replicates):
 
 def rows_of(target, source, replicates):
     """A row a claim of a notebook, run on the target's replicates. Raises whatever goes wrong on the way."""
-    notebook, provenance = curriculum.build(source), curriculum.provenance(source)
-    n, code = parameter_value(notebook, "REPLICATES"), curriculum.code_sha256(source)
+    notebook, provenance = labs.executable(source), curriculum.provenance(source)
+    n, code = parameter_value(notebook, "REPLICATES"), code_sha256(source)
     with_parameters(notebook, BASE_SEED=target.base_seed, REPLICATES=replicates)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
         settings = {"LABKIT_CLAIMS": "record", "LABKIT_JOBS": "1"}
@@ -200,7 +236,7 @@ def rows_of(target, source, replicates):
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device.device}, "
         f"{device.threads} thread(s), torch {device.torch}",
-        "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem[:2]}",
+        "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem.split('_')[0]}",
     }
     return [
         {"notebook": source.stem, **summarise(claim, n), **made, "source": claim["source"]}
@@ -227,7 +263,7 @@ def arguments(description):
     """What both tools take: how many replicates, which notebooks."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=20)
-    parser.add_argument("numbers", nargs="*", help="numbers of notebooks, such as 00")
+    parser.add_argument("numbers", nargs="*", help="of notebooks and labs, such as 00 and lab01")
     chosen = parser.parse_args()
     if chosen.replicates < MIN_REPLICATES:
         parser.error(f"a claim needs {MIN_REPLICATES} replicates or more, not {chosen.replicates}.")
@@ -236,9 +272,11 @@ def arguments(description):
 
 def main():
     chosen = arguments(__doc__)
-    problems = renew(PILOT, curriculum.sources(chosen.numbers), chosen.replicates)
-    columns = ["statement", "threshold", "mean", "sd", "distance_in_sd", "predicted_failure_rate"]
-    print(PILOT.read().reindex(columns=columns).to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    problems = renew(PILOT, sources(chosen.numbers), chosen.replicates)
+    columns = ["statement", "threshold", "mean", "sd", "distance_in_sd", "severity", "predicted_failure_rate"]
+    table = PILOT.read().reindex(columns=columns)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}"))
+    print(f"Median severity: {table.severity.median():.2f}.")
     return "\n".join(problems) or None
 
 

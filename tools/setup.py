@@ -5,10 +5,14 @@
 TORCH chooses the build of PyTorch and may be an environment variable instead. `auto` keeps the build that is installed;
 where there is none, it takes CUDA on a Linux machine with an NVIDIA GPU and the CPU build everywhere else.
 
+The Python that runs this is the one that .venv is for: where .venv has another version, it is made anew. With --keep
+.venv keeps its version; so says make, unless it is given PYTHON=.
+
 Standard library only, in words that Python 3.6 can read, so that an old Python gets as far as saying that it is old.
 """
 
 import argparse
+import ast
 import contextlib
 import errno
 import hashlib
@@ -30,7 +34,7 @@ LOCK = ROOT / "requirements.txt"
 PROJECT = ROOT / "pyproject.toml"
 OLDEST = (3, 11)
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-INSTALL = ["-m", "pip", "install", "--no-compile", "--no-input"]  # compiling comes last, and on all cores
+INSTALL = ["install", "--no-compile", "--no-input"]  # compiling comes last, and on all cores
 FETCH_PIP = """
 import socket, sys, urllib.request
 socket.setdefaulttimeout(30)
@@ -54,6 +58,29 @@ STRAY = (
     "PYTHONPROFILEIMPORTTIME",
     "PYTHON_GIL",
 )
+# The settings of pip that it keeps: those on where packages come from and how they get here.
+SOURCES = (
+    "PIP_INDEX_URL",
+    "PIP_PYPI_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_NO_INDEX",
+    "PIP_FIND_LINKS",
+    "PIP_TRUSTED_HOST",
+    "PIP_PROXY",
+    "PIP_NO_PROXY_ENV",
+    "PIP_CERT",
+    "PIP_CLIENT_CERT",
+    "PIP_KEYRING_PROVIDER",
+    "PIP_TIMEOUT",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_RETRIES",
+    "PIP_RESUME_RETRIES",
+    "PIP_CACHE_DIR",
+    "PIP_NO_CACHE_DIR",
+    "PIP_USE_FEATURE",  # truststore
+    "PIP_USE_DEPRECATED",  # legacy-certs
+)
+NO_SETTINGS = {"PIP_CONFIG_FILE": os.devnull}  # with this pip reads no configuration file
 # Proves that the installation works, and lets matplotlib list the fonts now and not in a learner's notebook.
 TRY_OUT = "import matplotlib.font_manager, torch; print(torch.__version__, torch.cuda.is_available())"
 
@@ -77,14 +104,15 @@ def too_old(version, executable):
 # ---- Running commands
 
 
-def environment():
-    """The environment for commands, without the settings that would lead pip out of .venv."""
-    kept = {name: value for name, value in os.environ.items() if name not in (*STRAY, "PIP_PREFIX", "PIP_TARGET")}
-    kept.update(PIP_USER="0", PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1", PYTHONUTF8="1")
+def environment(settings):
+    """The environment for commands: without what leads Python astray, and with no other settings of pip than these."""
+    kept = {name: value for name, value in os.environ.items() if name not in STRAY and not name.startswith("PIP_")}
+    kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8")
+    kept.update(settings)
     return kept
 
 
-def run(command, title=None, otherwise="failed"):
+def run(command, title=None, otherwise="failed", settings=NO_SETTINGS):
     """Run a command while one line says what happens and for how long; returns (exit status, output, messages)."""
     begin, lines, live = time.monotonic(), [], sys.stdout.isatty()
     if title and not live:
@@ -94,7 +122,7 @@ def run(command, title=None, otherwise="failed"):
             process = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=str(ROOT),
-                env=environment(),
+                env=environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=messages,
@@ -124,9 +152,31 @@ def run(command, title=None, otherwise="failed"):
         return process.returncode, "\n".join(lines), messages.read()
 
 
-def failed(what, messages):
-    """The problem when an installation fails; what the command said about it is printed in full first."""
-    print(messages.strip(), file=sys.stderr)
+def run_pip(pip, arguments, title=None, otherwise="failed"):
+    """Run pip with the settings in SOURCES that it finds in variables and configuration files, and with no others.
+
+    The others (target, python, constraint, dry-run, ...) would lead it out of .venv or away from the lock. Each pip
+    brings new ones, and a variable can't take back what a file says. So pip is asked for all settings first. When it
+    works it reads no file: what is in SOURCES is handed on to it as variables.
+    """
+    given = {name: os.environ[name] for name in (*SOURCES, "PIP_CONFIG_FILE") if name in os.environ}
+    given.update(PIP_QUIET="0", PIP_USER="0", PIP_GLOBAL="0", PIP_SITE="0")  # else a file's could cut the list
+    status, output, messages = run([*pip, "--python", python_of(VENV), "config", "list"], settings=given)
+    if status:  # a file that pip cannot read
+        return status, output, messages
+    settings = dict(NO_SETTINGS)
+    for section in ("global", "install", ":env:"):  # each overrides those before it
+        for key, value in re.findall(rf"^{section}\.([\w-]+)=(.+)$", output, re.MULTILINE):
+            name = "PIP_" + key.upper().replace("-", "_")
+            if name in SOURCES:
+                settings[name] = ast.literal_eval(value)
+    return run([*pip, *arguments], title, otherwise, settings)
+
+
+def failed(what, output, messages):
+    """The problem when an installation fails; what the command said about it is printed first."""
+    # pip explains conflicts on its standard output, after a line for each package that it looked at.
+    print(*output.splitlines()[-20:], messages.strip(), sep="\n", file=sys.stderr)
     if "No space left" in messages:
         return Problem("The disk is full: make room (2 GB; for CUDA 10 GB), then run this again.")
     if re.search(r"connection broken|ConnectionError|Read timed out|ProxyError|SSLError", messages):
@@ -135,7 +185,7 @@ def failed(what, messages):
         here = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
         return Problem(
             f"pip finds no {what} for {here}: use Python 3.11 to 3.13 on Linux, on Windows, or on macOS 14 or newer "
-            "with Apple silicon."
+            "with Apple silicon, and an index that has it (`python -m pip config list` shows pip's)."
         )
     return Problem(f"{what} could not be installed, for the reason given above: mend that, then run this again.")
 
@@ -165,17 +215,19 @@ def ways_to_create(python, folder):
         [[python, "-m", "venv", folder]],
         [bare, [python, "-m", "pip", "--python", inside, "install", "pip"]],
         [["uv", "venv", "--quiet", "--seed", "--allow-existing", "--python", python, folder]],
-        [[python, "-m", "virtualenv", folder]],
+        [[python, "-m", "virtualenv", "--python", python, folder]],
         [bare, [inside, "-c", FETCH_PIP, zipapp], [inside, zipapp, "install", "pip"]],
     ]
 
 
-def usable(folder):
-    """Whether a virtual environment's Python starts, is new enough and has pip.
+def usable(folder, version=None):
+    """Whether a virtual environment's Python starts, belongs to it, is new enough (or has this version) and has pip.
 
     Not so when the Python that it was made from is upgraded or removed, or when its making was interrupted.
     """
-    status, _, _ = run([python_of(folder), "-c", f"import pip, sys; sys.exit(sys.version_info < {OLDEST})"])
+    right = f"sys.version_info >= {OLDEST}" if version is None else f"sys.version_info[:2] == {tuple(version[:2])}"
+    program = f"import os, pip, sys; sys.exit(not (os.path.samefile(sys.prefix, sys.argv[1]) and {right}))"
+    status, _, _ = run([python_of(folder), "-c", program, folder])
     return status == 0
 
 
@@ -185,17 +237,31 @@ def create(python, folder):
     for way in ways_to_create(python, folder):
         clear(folder)
         for command in way:
-            status, output, messages = run(command)
+            is_pip = command[-2:] == ["install", "pip"]
+            status, output, messages = run_pip(command[:-2], command[-2:]) if is_pip else run(command)
             if status:
                 said.append(f"{output}\n{messages}".strip())
                 break  # to the next way
-        if usable(folder):
+        if usable(folder, sys.version_info):
             return
-    print(said[0], *(text.splitlines()[-1] for text in said[1:] if text), sep="\n", file=sys.stderr)
+    print(*said[:1], *(text.splitlines()[-1] for text in said[1:] if text), sep="\n", file=sys.stderr)
+    if any("lib64" in text for text in said):  # the one link that `-m venv` cannot do without
+        raise Problem("This disk knows no symbolic links: move the project to a local disk, then run this again.")
     raise Problem(
         "This Python makes no virtual environment with pip, for the reasons given above: where ensurepip is missing, "
         "install the package python3-venv (Debian, Ubuntu: `sudo apt install python3-venv`), then run this again."
     )
+
+
+def check_place():
+    """Refuse a project folder in which no virtual environment can be."""
+    others = VENV / ("bin/python" if os.name == "nt" else "Scripts/python.exe")
+    if os.pathsep in str(ROOT):
+        raise Problem(f"No virtual environment works below a folder with {os.pathsep!r} in its name: rename {ROOT}.")
+    if os.path.lexists(str(VENV)) and not VENV.is_dir():
+        raise Problem(f"{VENV} is no folder: move it away, then run this again.")
+    if os.path.lexists(str(others)) and not os.path.lexists(str(python_of(VENV))):
+        raise Problem(f"{VENV} is another operating system's: delete it, or use a second copy of the project here.")
 
 
 def clear(folder):
@@ -271,18 +337,18 @@ def install_torch(python, choice, installed):
     if choice != installed and installed_in(VENV, "torch-*.dist-info"):
         names = [entry.name.split("-")[0] for entry in installed_in(VENV, "*.dist-info")]
         cuda = [name for name in names if name.startswith(("nvidia_", "cuda_")) or name == "triton"]
-        run([python, "-m", "pip", "uninstall", "--yes", "torch", *cuda], "Taking out the other build of PyTorch")
+        run_pip([python, "-m", "pip"], ["uninstall", "--yes", "torch", *cuda], "Taking out the other build of PyTorch")
     version = re.search(r"^torch==([\w.]+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE).group(1)
     ways = ways_to_install_torch(choice, platform.system(), version)
     for title, arguments in ways:
         if len(ways) > 1 and title == ways[-1][0]:
             print("No index with CPU builds was reached: PyPI's build will do, but brings several GB of CUDA packages.")
-        status, _, messages = run([python, *INSTALL, *arguments], title, otherwise="not there")
+        status, output, messages = run_pip([python, "-m", "pip"], INSTALL + arguments, title, otherwise="not there")
         if status == 0:
             return
         if "No matching distribution" not in messages:
             break
-    raise failed(f"PyTorch {version}", messages)
+    raise failed(f"PyTorch {version}", output, messages)
 
 
 # ---- What is done, and doing it
@@ -304,7 +370,7 @@ def remember(torch, stamp=None):
 
 def stamp(choice):
     """A hash of all that an installation depends on, found without starting Python or pip; None without a Python."""
-    if not python_of(VENV).exists():
+    if not python_of(VENV).exists() or not (VENV / "pyvenv.cfg").exists():
         return None
     parts = [path.read_bytes() for path in (LOCK, PROJECT, VENV / "pyvenv.cfg")]
     parts += [choice.encode(), os.path.realpath(str(python_of(VENV))).encode(), str(ROOT).encode()]
@@ -343,18 +409,35 @@ def locked(file):
     return True
 
 
-def set_up(wanted):
-    """Bring .venv to what requirements.txt, pyproject.toml and TORCH ask for."""
-    if is_done(choose(wanted, platform.system(), remembered().get("torch"), gpu=lambda: False)):
+def install(arguments, title):
+    """Install into .venv with pip, or say why it cannot be."""
+    status, output, messages = run_pip([python_of(VENV), "-m", "pip"], INSTALL + arguments, title)
+    if status:
+        raise failed(title, output, messages)
+
+
+def set_up(wanted, version=None):
+    """Bring .venv to what requirements.txt, pyproject.toml, TORCH and this version of Python (None: any) ask for."""
+
+    def is_all_done(choice):
+        return is_done(choice) and (version is None or usable(VENV, version))
+
+    check_place()
+    if is_all_done(choose(wanted, platform.system(), remembered().get("torch"), gpu=lambda: False)):
         return
     with alone():
         begin, python, before = time.monotonic(), python_of(VENV), remembered()
         choice = choose(wanted, platform.system(), before.get("torch"))
-        if is_done(choice):  # by the set-up that this one waited for
+        if is_all_done(choice):  # by the set-up that this one waited for
             return
-        if before.get("root", str(ROOT)) != str(ROOT) or not usable(VENV):  # scripts in a moved .venv point nowhere
+        moved = before.get("root", str(ROOT)) != str(ROOT)  # then its scripts point nowhere
+        if moved or not usable(VENV, version):
+            if not moved and usable(VENV):
+                print(
+                    ".venv has another version of Python than this one. (To keep it: --keep, or make without PYTHON.)"
+                )
             print(f"Making .venv with Python {platform.python_version()}", flush=True)
-            create(getattr(sys, "_base_executable", sys.executable), VENV)
+            create(getattr(sys, "_base_executable", None) or sys.executable, VENV)
             before = {}
         remember(before.get("torch"))
         mend(VENV)
@@ -364,17 +447,15 @@ def set_up(wanted):
             ("The packages of requirements.txt", ["--requirement", LOCK]),
             ("labkit", ["--no-deps", "--no-build-isolation", "--editable", "."]),
         ):
-            status, _, messages = run([python, *INSTALL, *arguments], title)
-            if status:
-                raise failed(title, messages)
+            install(arguments, title)
         library = VENV / ("Lib" if os.name == "nt" else "lib")
         run([python, "-m", "compileall", "-qq", "-j", "0", library], "Compiling", otherwise="done")  # but for odd files
         status, output, messages = run([python, "-c", TRY_OUT], "Trying it out")
         if status:
-            raise failed("PyTorch or matplotlib", messages)
+            raise failed("PyTorch or matplotlib", output, messages)
         remember(choice, stamp(choice))
-        version, sees_gpu = output.splitlines()[-1].split()
-        print(f"Ready after {time.monotonic() - begin:.0f} s: PyTorch {version} in .venv.")
+        torch_version, sees_gpu = output.splitlines()[-1].split()
+        print(f"Ready after {time.monotonic() - begin:.0f} s: PyTorch {torch_version} in .venv.")
         if choice == "cuda" and sees_gpu == "False":
             print("This PyTorch sees no GPU (is NVIDIA's driver installed and recent?): it will use the CPU.")
         if choice == "cpu" and wanted == "auto" and platform.system() == "Windows" and gpu():
@@ -385,15 +466,25 @@ def main():
     sentence = too_old(sys.version_info, sys.executable)
     if sentence:
         sys.exit(sentence)
+    sys.stdout.reconfigure(errors="replace")  # pip's words on a terminal that cannot show them
     parser = argparse.ArgumentParser(description="Install what the curriculum needs into .venv.")
     parser.add_argument("torch", nargs="?", metavar="TORCH=auto|cpu|cuda|URL", help="the build of PyTorch (auto)")
-    wanted = parser.parse_args().torch or os.environ.get("TORCH") or "auto"
+    parser.add_argument("--keep", action="store_true", help="keep the version of Python that .venv has")
+    parser.add_argument("--also", metavar="PACKAGE", help="install this into .venv, too, as in --also .[instructor]")
+    given = parser.parse_args()
+    wanted = given.torch or os.environ.get("TORCH") or "auto"
+    wanted = wanted[len("TORCH=") :] if wanted.startswith("TORCH=") else wanted
     try:
-        set_up(wanted[len("TORCH=") :] if wanted.startswith("TORCH=") else wanted)
+        set_up(wanted, None if given.keep else sys.version_info)
+        if given.also:
+            editable = ["--editable"] if given.also.startswith(".") else []
+            install(["--constraint", LOCK, *editable, given.also], given.also)
     except Problem as problem:
         sys.exit(str(problem))
     except OSError as error:
-        sys.exit(f"Set-up cannot go on: {error}.")
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        remedy = "close what runs from .venv, or use a copy of the project in a folder where you may write"
+        sys.exit(f"Set-up cannot go on: {error}{': ' + remedy if denied else ''}.")
     except KeyboardInterrupt:
         sys.exit("\nSet-up was interrupted: run it again and it goes on.")
 

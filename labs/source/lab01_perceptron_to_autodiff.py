@@ -336,6 +336,7 @@ lab.check("threshold_unit")
 # %% tags=["experiment"]
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float)
 
+# %% tags=["experiment", "drawing"]
 if lab.solved("threshold_unit"):
     fig, panels = plt.subplots(1, 2, figsize=(7.5, 2.9), sharey=True)
     for ax, name in zip(panels, ("AND", "OR"), strict=True):
@@ -756,6 +757,8 @@ def points_with_margin(margin, n, rng):
 
 
 inputs, labels, *_ = points_with_margin(0.08, 60, np.random.default_rng(BASE_SEED + 1))
+
+# %% tags=["experiment", "drawing"]
 if lab.solved("perceptron"):
     needed = len(perceptron(inputs, labels)[2])
     fig, ax = plt.subplots(figsize=(6, 3.8))
@@ -982,12 +985,15 @@ def mistakes_and_bound(margin, seed):
 
 
 if lab.solved("perceptron", "mistake_bound"):
-    fig, ax = plt.subplots(figsize=(5.5, 3.8))
+    made_and_allowed = {}
     for margin in MARGINS:
         pairs = [mistakes_and_bound(margin, seed) for seed in range(BASE_SEED, BASE_SEED + REPLICATES)]
-        needed, allowed = np.array(pairs).T
-        assert (needed <= allowed).all()
-        ax.plot(allowed, needed, linestyle="", markevery=1, label=f"margin at least {margin}")
+        made, allowed = np.array(pairs).T
+        assert (made <= allowed).all()
+        made_and_allowed[margin] = made, allowed
+    fig, ax = plt.subplots(figsize=(5.5, 3.8))
+    for margin, (made, allowed) in made_and_allowed.items():
+        ax.plot(allowed, made, linestyle="", markevery=1, label=f"margin at least {margin}")
     limits = [1, 1_000_000]
     ax.plot(limits, limits, color="0.4", linestyle=":", marker="", label="the bound")
     ax.set(xlabel="mistakes allowed by the bound", ylabel="mistakes made", xlim=limits, ylim=limits)
@@ -1214,7 +1220,8 @@ if lab.solved("perceptron"):
     )
     weights, bias, _ = perceptron(CORNERS, LABELS["XOR"], epochs=1)
     print("after one epoch through XOR: weights", weights.tolist(), "and bias", float(bias))
-    guess_xor.resolve(guess_xor.options[{0: 0, 1: 1, 2: 2, 4: 3}[histories["XOR"][-1]]])
+    wrong = histories["XOR"][-1]
+    guess_xor.resolve([wrong == 0, wrong == 1, wrong == 2, wrong > 2])
 
 # %% [markdown]
 # Four mistakes, four corrections, and they cancel: after each epoch the perceptron is back where it began. So it will
@@ -1417,7 +1424,7 @@ lab.check("xor_network")
 # The picture shows XOR twice: as your hidden layer is given it, and as it hands it on. Dashed lines are hidden units,
 # the dotted line is the output unit.
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "drawing"]
 if lab.solved("xor_network"):
     W, t, v, s = map(np.asarray, xor_network(2))
     hidden = (CORNERS @ W.T >= t).astype(float)
@@ -2606,6 +2613,7 @@ if lab.solved("perceptron", "Value", "backward"):
         scale="logit",
         trials=TEST_SIZE,
         control=accuracies["network\nwithout the bend"],
+        control_is="the same network, trained alike, without tanh in its hidden layer",
         source="Rumelhart, Hinton & Williams 1986 (hidden units learn what a line cannot do)",
     )
 
@@ -2613,7 +2621,7 @@ if lab.solved("perceptron", "Value", "backward"):
 # The control has as many parameters and the same training. So it is the bend that counts, not the number of weights.
 # And what does the border look like that the network found?
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "drawing"]
 if lab.solved("perceptron", "Value", "backward"):
     across, up = np.meshgrid(np.linspace(-1.8, 2.8, 56), np.linspace(-1.4, 1.9, 40))
     grid = np.stack([across.ravel(), up.ravel()], axis=1).tolist()

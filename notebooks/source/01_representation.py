@@ -192,6 +192,7 @@ claim(
     at_most=0.8,
     scale="log",
     control=estimates[:, DIMENSIONS.index(5)] / 5,
+    control_is="the same ratio at five dimensions",
     source="Facco et al. 2017 (the estimator); Ansuini et al. 2019 (bias at high dimension)",
 )
 
@@ -202,15 +203,14 @@ claim(
 # ### The digits
 
 # %%
+SIZES = [100, 200, 400, POINTS, 1600]  # digits in an estimate
 guess_dimension = predict(
     "The digits have 64 pixels. How many dimensions does TwoNN find, from 800 of them?",
     ["fewer than 5", "5 to 12", "12 to 30", "more than 30"],
 )
 
+
 # %%
-SIZES = [100, 200, 400, POINTS, 1600]
-
-
 def dimensions(seed):
     """One replicate: TwoNN of the three clouds for each number of points."""
     clouds = [digits.split(seed, test=n, validation=0).test.inputs.double().numpy() for n in SIZES]
@@ -239,10 +239,12 @@ claim(
     found,
     at_most=12,
     control=of_gaussian[:, SIZES.index(POINTS)],
+    control_is="the same estimate for normal points with the digits' mean and covariance",
     over="which of the 1797 digits are taken",
     source="Facco et al. 2017; Pope et al. 2021 (dimension of image data sets)",
 )
-guess_dimension.resolve(guess_dimension.options[sum(found.mean() > limit for limit in (5, 12, 30))])
+needs = found.mean()
+guess_dimension.resolve([needs < 5, 5 <= needs < 12, 12 <= needs <= 30, needs > 30])
 
 # %% [markdown]
 # The control makes this a finding. Points with the *same covariance* need about twice as many dimensions, and that is an
@@ -326,9 +328,9 @@ supervised, _, of_supervised = bottleneck("supervised bottleneck", [10], train, 
 pcas = [measure.pca(inputs) for inputs in train.inputs]
 pca_codes = [pca.coordinates for pca in pcas], [pca.project(x) for pca, x in zip(pcas, test.inputs, strict=True)]
 of_pca = ten_neighbours(*pca_codes)
-
-# %%
 shown = {"PCA": pca_codes[1][0], "autoencoder": codes(autoencoder, test)[0], "supervised": codes(supervised, test)[0]}
+
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.6))
 for ax, (name, xy) in zip(panels, shown.items(), strict=True):
     figures.scatter_classes(ax, xy[:250], test.targets[0][:250], size=24)
@@ -340,15 +342,14 @@ figures.show(
     caption="The same test digits by three codes of two numbers (first replicate).",
 )
 
-# %%
 fig, ax = plt.subplots()
-columns = {
+by_code = {
     "untrained\nnetwork": untrained_code,
     "PCA": of_pca,
     "autoencoder": of_autoencoder,
     "supervised": of_supervised,
 }
-figures.dots_with_spread(ax, columns)
+figures.dots_with_spread(ax, by_code)
 ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
 ax.set(ylabel="10-NN accuracy on test digits", ylim=(0, 1))
 ax.legend(loc="lower right")
@@ -365,6 +366,7 @@ claim(
     of_autoencoder - of_pca,
     at_least=0,
     control=untrained_code - of_pca,
+    control_is="the same difference for the autoencoder before training",
     source="Hinton & Salakhutdinov 2006, fig. 3 (codes of two numbers)",
     runs=autoencoder.run_ids,
 )
@@ -373,11 +375,19 @@ claim(
     of_supervised - of_pca,
     at_least=0.15,
     control=untrained_code - of_pca,
+    control_is="the same difference for an untrained bottleneck, that of the autoencoder",
     source="Hinton & Salakhutdinov 2006; Bengio et al. 2013 (what makes a representation good)",
     runs=supervised.run_ids,
 )
-best = of_supervised.mean() - of_autoencoder.mean() > 0.03
-guess_codes.resolve(guess_codes.options[2 if best else 3])
+straight, curved, told = of_pca.mean(), of_autoencoder.mean(), of_supervised.mean()
+guess_codes.resolve(
+    [
+        straight >= max(curved, told),
+        curved > max(straight, told + 0.03),
+        told > max(straight, curved + 0.03),
+        straight < max(curved, told) and abs(told - curved) <= 0.03,
+    ]
+)
 
 # %% [markdown]
 # Read it with the rules of the contest in mind. The supervised code was *told* the classes and is then judged by them:
@@ -453,9 +463,9 @@ trained_runs = [run for twin in networks["trained"] for run in twin.run_ids]
 task = signals, signals.targets, test_signals, test_signals.targets
 probe = {name: np.mean([probe_layers(twin, *task) for twin in twins], axis=0) for name, twins in networks.items()}
 dimension = {name: np.mean([dimension_of_layers(twin) for twin in twins], axis=0) for name, twins in networks.items()}
-
-# %%
 depth = np.arange(1 + LAYERS)
+
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for ax, values, label in zip(
     panels, (probe, dimension), ("accuracy of the linear probe", "TwoNN dimension"), strict=True
@@ -480,6 +490,7 @@ claim(
     probe["trained"][:, -1] - probe["trained"][:, 1],
     at_least=0.03,
     control=probe["untrained"][:, -1] - probe["untrained"][:, 1],
+    control_is="the same rise in the same networks, untrained",
     source="Alain & Bengio 2016",
     runs=trained_runs,
 )
@@ -489,12 +500,14 @@ claim(
     at_most=0.6,
     scale="log",
     control=dimension["untrained"][:, -1] / dimension["untrained"][:, 1],
+    control_is="the same ratio in the same networks, untrained",
     source="Ansuini et al. 2019",
     runs=trained_runs,
 )
-rise, fall = np.diff(probe["trained"][:, [1, -1]]).mean(), np.diff(dimension["trained"][:, [1, -1]]).mean()
-trend = "no clear trend" if abs(rise) < 0.02 else f"probe {'rises' if rise > 0 else 'falls'}, dimension "
-guess_layers.resolve(trend if abs(rise) < 0.02 else trend + ("falls" if fall < 0 or rise < 0 else "rises"))
+first_layer, last_layer = 1, LAYERS
+rise = (probe["trained"][:, last_layer] - probe["trained"][:, first_layer]).mean()
+growth = (dimension["trained"][:, last_layer] - dimension["trained"][:, first_layer]).mean()
+guess_layers.resolve([rise > 0.02 and growth > 0, rise > 0.02 and growth <= 0, rise < -0.02, abs(rise) <= 0.02])
 
 # %% [markdown]
 # Ansuini et al. found this in large networks for pictures, after an initial *rise* of the dimension that our small
@@ -583,10 +596,12 @@ claim(
     gain[:, -1],
     at_least=0.3,
     control=gain[:, 0],
+    control_is="the same difference in the first hidden layer",
     source="Kornblith et al. 2019",
     runs=trained_runs,
 )
-guess_twins.resolve(guess_twins.options[int(gain[:, -1].mean() > -0.1) + int(gain[:, -1].mean() > 0.1)])
+in_last = gain[:, -1].mean()
+guess_twins.resolve([in_last < -0.1, abs(in_last) <= 0.1, in_last > 0.1])
 
 # %% [markdown]
 # Training from different starts leads to similar geometry. In the *first* layer (the control) there is hardly a
@@ -671,7 +686,7 @@ def collapse(norm):
 with_norm, signs_with, snapshots_with = collapse("batch")
 without_norm, signs_without, snapshots_without = collapse(None)
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for label, signs in (("batch norm", signs_with), ("no batch norm", signs_without)):
     for ax, sign in zip(panels, ("nc1", "nc2_angle"), strict=True):
@@ -717,6 +732,7 @@ claim(
     at_least=1.5,
     scale="log",
     control=fall_after_zero_error(signs_without),
+    control_is="the same fall without batch normalisation, 1 where error never reached zero",
     source="Papyan, Han & Donoho 2020, NC1",
     runs=with_norm.run_ids,
 )
@@ -725,10 +741,12 @@ claim(
     at_end(signs_with, "nc2_angle").to_numpy(),
     at_most=0.1,
     control=at_end(signs_without, "nc2_angle").to_numpy(),
+    control_is="the same distance in networks without batch normalisation",
     source="Papyan, Han & Donoho 2020, NC2",
     runs=with_norm.run_ids,
 )
-guess_collapse.resolve(guess_collapse.options[sum(falls.mean() > limit for limit in (0.8, 1.5))])
+fell = falls.mean()  # NC1 before over NC1 after: above 1 it fell
+guess_collapse.resolve([fell < 0.8, 0.8 <= fell <= 1.5, fell > 1.5])
 
 # %% [markdown]
 # Without batch normalisation the representation does not collapse *within this budget and with these settings*. That
@@ -742,7 +760,7 @@ guess_collapse.resolve(guess_collapse.options[sum(falls.mean() > limit for limit
 # Look at it happen. Each panel shows the same 200 training digits, by the two main axes of a layer.
 
 
-# %%
+# %% tags=["drawing"]
 def draw_layer(ax, snapshots, layer, moment):
     """Two principal axes of a hidden layer (counted from 1) after some updates."""
     h = snapshots[MOMENTS.index(moment)][layer - 1]
@@ -824,7 +842,7 @@ def factor_probe(twins, functions):
 
 r2 = {factor: {name: factor_probe(twins, f) for name, twins in networks.items()} for factor, f in FACTORS.items()}
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
 for ax, factor in zip(panels, r2, strict=True):
     for name, values in r2[factor].items():
@@ -849,6 +867,7 @@ claim(
     added[:, MIDDLE],
     at_least=0.05,
     control=(shift["shuffled labels"] - shift["untrained"])[:, MIDDLE],
+    control_is="the same difference for networks trained on shuffled labels",
     source="Hermann & Lampinen 2020",
     runs=trained_runs,
 )
@@ -858,11 +877,12 @@ claim(
     removed[:, -1],
     at_least=0.3,
     control=removed[:, 1],
+    control_is="the same difference in the first hidden layer",
     source="Hermann & Lampinen 2020 (what the task does not need is partly suppressed)",
     runs=trained_runs,
 )
 change = added[:, MIDDLE].mean()
-guess_factors.resolve(guess_factors.options[int(change > -0.03) + int(change > 0.03)])
+guess_factors.resolve([change < -0.03, abs(change) <= 0.03, change > 0.03])
 
 # %% [markdown]
 # Without the untrained control you would overstate it. Much of the shift can be read from *random* layers. What training
@@ -888,8 +908,8 @@ def with_cue(examples, seed):
 
 marked, marked_test = with_cue(train, BASE_SEED), with_cue(test, BASE_SEED + 1)
 pretend = torch.randint(0, 2, (2, *marked.targets.shape), generator=torch.Generator().manual_seed(BASE_SEED + 2))
-noise_targets = torch.stack([shuffled(targets, seed) for targets, seed in zip(marked.targets, SEEDS, strict=True)])
-marked_noise = marked.replace(targets=noise_targets, transform="labels shuffled")
+no_targets = torch.stack([shuffled(targets, seed) for targets, seed in zip(marked.targets, SEEDS, strict=True)])
+marked_noise = marked.replace(targets=no_targets, transform="labels shuffled")
 cue_networks = {name: Ensemble([64, 100, 100, 100, 100, 10], SEEDS).to(DEVICE) for name in r2["shift"]}
 for name, examples in (("trained", marked), ("shuffled labels", marked_noise)):
     cue_networks[name].fit(examples, steps=CUE_STEPS, batch_size=100, experiment=f"a faint cue, {name}")
@@ -902,7 +922,7 @@ def cue_probe(name, cue, cue_test):
 read = {name: cue_probe(name, marked.factors["cue"], marked_test.factors["cue"]) for name in cue_networks}
 no_cue = cue_probe("trained", pretend[0], pretend[1, :, : len(marked_test)])
 
-# %%
+# %% tags=["drawing"]
 fig, ax = plt.subplots()
 for name, values in (*read.items(), ("trained, a cue that is not there", no_cue)):
     figures.lines_with_spread(ax, np.arange(5), values, name, markevery=1)
@@ -915,11 +935,14 @@ figures.show(
     "lowest in networks trained on digits, but above chance. For a cue that is not in the pictures it is at chance.",
     caption="Nobody labelled the cue and it does not help; thin lines are replicates. It fades and can still be read.",
 )
+
+# %%
 claim(
     "Three layers deep, a probe still tells marked from unmarked digits in at least 65 of 100 cases",
     read["trained"][:, 3],
     at_least=0.65,
     control=no_cue[:, 3],
+    control_is="the same probe for a cue that is not in the pictures",
     source="Hermann & Lampinen 2020; Alain & Bengio 2016",
     runs=cue_networks["trained"].run_ids,
 )
@@ -985,7 +1008,7 @@ for head, pool in heads.items():
     tests = [evaluate(network, world.test) for network, world in zip(starts, worlds, strict=True)]
     accuracies[head], convolutional_runs[head] = np.array(tests), [network.run_id for network in starts]
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=[2, 1])
 figures.dots_with_spread(panels[0], columns)
 panels[0].axhline(0, color="0.4", linestyle=":", label="nothing can be read")
@@ -1000,12 +1023,15 @@ figures.show(
     caption="One dot a replicate; grey lines join the same replicate. Whether the shift can be read is decided by the head, "
     "before any training.",
 )
+
+# %%
 flattened, pooled = (np.array(columns[f"{head},\ntrained"]) for head in heads)
 claim(
-    "With a flattened head a probe explains at least 0.4 of the shift; the control has global max pooling",
+    "With a flattened head a probe explains at least 0.4 of the shift",
     flattened,
     at_least=0.4,
     control=pooled,
+    control_is="the same probe behind global max pooling, which leaves 16 numbers, not 640",
     source="Islam et al. 2020 (position information in convolutional networks)",
     runs=convolutional_runs["flattened"],
 )
@@ -1058,7 +1084,7 @@ save_table(summary, "representation_geometry_summary")
 save_table(gaps, "generalization_diagnostics")
 print(f"{len(coordinates)} coordinates, {len(summary)} codes, {len(gaps)} networks: three tables in outputs/tables")
 
-# %%
+# %% tags=["drawing"]
 fig, ax = plt.subplots(figsize=(8, 3.4))
 order = list(models)
 for i, (column, label) in enumerate({"train_accuracy": "training examples", "test_accuracy": "test examples"}.items()):

@@ -178,7 +178,7 @@ FOLDS = [2, 4, 6]
 fits = {k: [best_shallow(k, seed) for seed in SEEDS] for k in FOLDS}
 missed = {k: np.array([float(unexplained(fit, folds(grid, k))) for fit in fits[k]]) for k in FOLDS}
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3))
 for ax, k in zip(panels[:2], (4, 6), strict=True):
     ax.plot(grid, folds(grid, k), marker="", linewidth=0.9, color="0.6", linestyle="-", label=f"{k} folds")
@@ -193,15 +193,19 @@ figures.show(
     "the share of the variance missed is zero for two folds, high for four, near one for six.",
     caption="Shallow fits with the parameters of the deep network. Right: one dot a replicate, which draws other knots.",
 )
+
+# %%
 claim(
     "Six folds: at equal parameters the best of 30 shallow fits misses at least four fifths of the variance",
     missed[6],
     at_least=0.8,
     control=missed[2],
+    control_is="the same share for two folds, fitted in the same way",
     over="where the shallow neurons bend",
     source="Telgarsky 2016 (benefits of depth)",
 )
-guess_shallow.resolve(guess_shallow.options[3])
+share = missed[6].mean()
+guess_shallow.resolve([share < 0.1, 0.1 <= share < 0.5, 0.5 <= share <= 0.8, share > 0.8])
 
 # %% [markdown]
 # The two folds of the control have four pieces, and four shallow neurons draw them exactly. Depth pays where the target
@@ -267,7 +271,7 @@ errors = np.array([missed_by(waves[width], inside) for width in WIDTHS]).T  # [K
 beyond = np.array([missed_by(waves[width], outside) for width in WIDTHS]).T
 errors_built = np.array([float(unexplained(built(width), wave(inside))) for width in WIDTHS])
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 figures.lines_with_spread(panels[0], WIDTHS, errors, "trained", markevery=1)
 panels[0].plot(WIDTHS, errors_built, label="built", markevery=1)
@@ -292,12 +296,14 @@ figures.show(
 
 # %%
 narrow, middle, widest = 0, WIDTHS.index(64), len(WIDTHS) - 1
+times_built = errors[:, middle] / errors_built[middle]
 claim(
     "With 64 neurons the trained network's error is at least 30 times that of a network that exists",
-    errors[:, middle] / errors_built[middle],
+    times_built,
     at_least=30,
     scale="log",
     control=errors[:, narrow] / errors_built[narrow],
+    control_is=f"the same ratio for networks of {WIDTHS[narrow]} neurons",
     source="Cybenko 1989; Hornik 1991 (existence); our measurement",
     runs=waves[64].run_ids,
 )
@@ -307,10 +313,12 @@ claim(
     at_least=0.3,
     scale="log",
     control=errors[:, widest],
+    control_is="the error of the same networks inside the interval",
     source="Cybenko 1989 (the theorem holds on a bounded set); Xu et al. 2021 (extrapolation)",
     runs=waves[256].run_ids,
 )
-guess_width.resolve(guess_width.options[2])
+times = np.exp(np.log(times_built).mean())
+guess_width.resolve([times < 3, 3 <= times <= 30, times > 30])
 
 # %% [markdown]
 # So the theorem leaves open *how many* neurons, *whether training finds them*, and *what happens outside*. For inputs of
@@ -420,7 +428,7 @@ def first_to_last(activation, init, depth, what=1):
     return found[:, 0] - found[:, -1]
 
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True)
 for ax, activation in zip(panels, ACTIVATIONS, strict=True):
     for init in INITS:
@@ -437,11 +445,14 @@ figures.show(
     caption="Backward signal in untrained networks of width 64; thin lines are replicates, hardly visible. Each unit is a "
     "factor of ten; on the dotted line nothing is lost.",
 )
+
+# %%
 claim(
     "ReLU, He, forty layers: the signal keeps its size, within a factor of ten",
     first_to_last("relu", "he", 40),
     within=(-1, 1),
     control=first_to_last("relu", "xavier", 40),
+    control_is="the same ratio with Xavier initialisation",
     source="He et al. 2015 (equation 14)",
 )
 claim(
@@ -449,9 +460,12 @@ claim(
     np.max([first_to_last("sigmoid", init, 20) for init in INITS], axis=0),
     at_most=-6,
     control=first_to_last("tanh", "xavier", 20),
+    control_is="the same ratio for tanh with Xavier initialisation",
     source="Hochreiter 1991; Glorot & Bengio 2010",
 )
-guess_signal.resolve(guess_signal.options[2])
+best_init = np.max([first_to_last("sigmoid", init, 40) for init in INITS], axis=0)
+left = best_init.mean()  # log10 of what arrives at the first layer
+guess_signal.resolve([left > -1, -6 <= left <= -1, left < -6])
 
 # %% [markdown]
 # No initialisation of these three saves the sigmoid: its slope is at most ¼.
@@ -461,7 +475,7 @@ guess_signal.resolve(guess_signal.options[2])
 # Many tutorials print the gradients of the *weights* instead, first layer against last. Here both, for ReLU with the naive
 # choice. The gradient of a weight is a product: the signal that comes back, times the $h$ that went in.
 
-# %%
+# %% tags=["drawing"]
 fig, ax = plt.subplots()
 layers = np.arange(1, 41)
 norms = signals["relu", "naive"][40]
@@ -475,11 +489,14 @@ figures.show(
     "does the opposite. The gradient of the weights is flat.",
     caption="ReLU, naive initialisation. Two quantities that die in opposite directions have a flat product.",
 )
+
+# %%
 claim(
     "ReLU, naive, forty layers: between first and last, the weights' gradients differ by less than a factor of ten",
     first_to_last("relu", "naive", 40, what=2),
     within=(-1, 1),
     control=first_to_last("relu", "naive", 40),
+    control_is="the same ratio for the backward signal at h, in the same networks",
     source="Glorot & Bengio 2010, section 4.2",
 )
 
@@ -580,7 +597,7 @@ starts = {
     kind: np.array([[start(kind, depth, seed) for depth in DEPTHS] for seed in SEEDS]) for kind in KINDS
 }  # each [K, depths, 2]
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for kind, found in starts.items():
     for i, ax in enumerate(panels):
@@ -599,11 +616,14 @@ figures.show(
     caption="Untrained networks of width 32, He initialisation; thin lines are replicates. Only the residual networks keep "
     "both: digits apart, and the gradient's size.",
 )
+
+# %%
 claim(
     "In a plain network of sixty layers all digits point the same way: 1 - mean cosine is at most 0.05",
     1 - starts["plain"][:, -1, 0],
     at_most=0.05,
     control=1 - starts["residual"][:, -1, 0],
+    control_is="the same measurement in residual networks of sixty layers",
     source="Poole et al. 2016; Schoenholz et al. 2017 (correlations in deep random networks)",
 )
 claim(
@@ -611,6 +631,7 @@ claim(
     starts["batch norm"][:, -1, 1],
     at_least=3,
     control=starts["residual"][:, -1, 1],
+    control_is="the same ratio in residual networks, which have no normalisation",
     source="Yang et al. 2019 (a mean field theory of batch normalization)",
 )
 
@@ -668,8 +689,6 @@ def train_kind(kind, depth):
 
 
 trainings = pd.concat([train_kind(kind, depth) for kind in KINDS for depth in DEPTHS], ignore_index=True)
-
-# %%
 setting = ["kind", "depth", "updates"]
 by_rate = trainings.groupby([*setting, "rate"]).validation.mean().reset_index()
 best_rate = by_rate.loc[by_rate.groupby(setting).validation.idxmin(), [*setting, "rate"]]
@@ -681,6 +700,7 @@ def of(kind, depth, column="train", updates=BUDGETS[-1]):
     return rows.sort_values("replicate")[column].to_numpy()
 
 
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
 for ax, updates in zip(panels, BUDGETS, strict=True):
     for kind in KINDS:
@@ -714,10 +734,12 @@ for kind, source in (
         more_than_five_layers(kind),
         at_least=0.3,
         control=more_than_five_layers("residual"),
+        control_is="the same difference for residual networks, which have no normalisation",
         source=source,
         runs=chosen[(chosen.kind == kind) & (chosen.updates == BUDGETS[-1])].run_id.astype(int),
     )
-guess_depth.resolve(guess_depth.options[2])
+change = more_than_five_layers("plain").mean()
+guess_depth.resolve([change < -0.02, -0.02 <= change <= 0.1, change > 0.1])
 
 # %% [markdown]
 # This is **degradation**: deeper, with more capacity, and worse *on the training examples*. Sixty layers contain
@@ -757,6 +779,7 @@ claim(
     of("plain", 5, "test") - of("plain", 60, "test"),
     at_least=0.3,
     control=of("residual", 5, "test") - of("residual", 60, "test"),
+    control_is="the same difference for residual networks",
     source="He et al. 2016, fig. 1",
     runs=chosen[(chosen.kind == "plain") & (chosen.updates == BUDGETS[-1])].run_id.astype(int),
 )
@@ -801,15 +824,15 @@ learners.fit(
 between = data.stack([folded(k, points[:-1] + 0.25 / 1024) for k in ALL_FOLDS for _ in SEEDS])  # points not trained on
 learned = evaluate(learners, between, metric=lambda outputs, targets: float(unexplained(outputs, targets)))
 learned = learned.reshape(len(ALL_FOLDS), REPLICATES)
+with torch.no_grad():
+    outputs = learners(points.float().to(DEVICE)).cpu()
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.2), width_ratios=[1.2, 1, 1])
 figures.lines_with_spread(panels[0], ALL_FOLDS, learned.T, "trained", markevery=1)
 panels[0].plot(ALL_FOLDS, [0] * 6, label="exists in the class", markevery=1)
 panels[0].set(xlabel="folds", ylabel="share of the variance missed", ylim=(-0.05, 1.1))
 panels[0].legend(loc="center right")
-with torch.no_grad():
-    outputs = learners(points.float().to(DEVICE)).cpu()
 for ax, k in zip(panels[1:], (2, 5), strict=True):
     ax.plot(points, folds(points, k), marker="", color="0.6", linestyle="-", linewidth=0.9, label="target")
     ax.plot(points, outputs[(k - 1) * REPLICATES], marker="", color=figures.PALETTE[0], linestyle="--", label="trained")
@@ -821,15 +844,19 @@ figures.show(
     "network draws two folds exactly. Right: for five folds it draws little more than a flat line.",
     caption="The same architecture and the same training; thin lines are replicates. The solution is in the class each time.",
 )
+
+# %%
 claim(
     "On six folds training misses at least four fifths of the variance, although the class holds the exact solution",
     learned[-1],
     at_least=0.8,
     control=learned[1],
+    control_is="the same networks trained on two folds",
     source="Malach & Shalev-Shwartz 2019 (is deeper better only when shallow is good?)",
     runs=learners.run_ids[-REPLICATES:],
 )
-guess_folds.resolve(guess_folds.options[2])
+not_learned = learned[-1].mean()
+guess_folds.resolve([not_learned < 0.2, 0.2 <= not_learned <= 0.8, not_learned > 0.8])
 
 
 # %% tags=["nbval-ignore-output"]
@@ -931,7 +958,7 @@ def come_back(k):
 returns = {k: come_back(k) for k in FOLDS}
 radii = {k: np.exp(np.log(radius).mean(1)) for k, (radius, *_) in returns.items()}  # geometric mean over directions
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.4), width_ratios=[1, 1, 1])
 for i, (ax, rate) in enumerate(zip(panels[:2], NEAR_RATES, strict=True)):
     for k in FOLDS:
@@ -948,11 +975,14 @@ figures.show(
     caption="Starts that miss the same share of the variance; thin lines and dots are replicates (each the mean of "
     f"{DIRECTIONS} directions). Right: how far the weights were pushed for that.",
 )
+
+# %%
 claim(
     "Started where 0.3 of six folds is missed, training with the small learning rate misses at most 0.05",
     returns[6][1][0][:, -1],
     at_most=0.05,
     control=returns[6][1][1][:, -1],
+    control_is="the same starts trained with the large learning rate",
     source="our measurement",
     runs=returns[6][2][0].tolist(),
 )
@@ -964,7 +994,19 @@ claim(
     no_control="two folds are the comparison inside the ratio",
     source="our measurement",
 )
-guess_near.resolve(guess_near.options[3])
+small, large = 0, 1  # learning rates
+at_end = {k: course[:, :, -1].mean(1) for k, (_, course, _) in returns.items()}  # what is missed, at each rate
+all_at_small = max(at_end[k][small] for k in FOLDS) <= 0.05
+all_at_large = max(at_end[k][large] for k in FOLDS) <= 0.05
+only_two = at_end[2][small] <= 0.05 < at_end[6][small]
+guess_near.resolve(
+    [
+        not all_at_small and not only_two,
+        only_two,
+        all_at_small and all_at_large,
+        all_at_small and not all_at_large,
+    ]
+)
 
 # %% [markdown]
 # The solution is stable: started beside it, training comes back from the same error at every depth, if its steps are small.

@@ -281,7 +281,7 @@ def untrained_scores(seed):
 variance, unscaled, scaled = np.moveaxis([untrained_scores(seed) for seed in SEEDS], 1, 0)  # each [K, dimensions]
 print("the Jacobian's norm by the formula agrees with autograd")
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 figures.lines_with_spread(panels[0], DIMENSIONS, variance * DIMENSIONS, "measured", markevery=1)
 panels[0].plot(DIMENSIONS, DIMENSIONS, color="0.4", linestyle=":", marker="", label="theory: d")
@@ -299,12 +299,15 @@ figures.show(
     "scores the norm of the softmax's Jacobian rises a little and then falls steeply; for scaled ones it stays level.",
     caption="Random queries and keys; thin lines are replicates. Raw scores saturate the softmax, scaled ones do not.",
 )
+
+# %%
 at = DIMENSIONS.index(HEAD_WIDTH)
 claim(
     "The variance of q · k is d, to within a tenth",
     variance[:, at],
     within=(0.9, 1.1),
     control=variance[:, at] / HEAD_WIDTH,
+    control_is="the same values divided by d once more, not a measurement of its own",
     source="Vaswani et al. 2017, section 3.2.1, footnote",
 )
 saturation = unscaled[:, at] / scaled[:, at]
@@ -314,6 +317,7 @@ claim(
     at_most=0.4,
     scale="log",
     control=unscaled[:, 0] / scaled[:, 0],
+    control_is=f"the same ratio at {DIMENSIONS[0]} entries",
     source="Vaswani et al. 2017, section 3.2.1",
 )
 
@@ -382,6 +386,7 @@ claim(
     at_least=1.5,
     scale="log",
     control=saturation,
+    control_is="the ratio of the Jacobian's norms above, another quantity",
     source="the chain rule: without the scaling a factor √d is not divided out",
 )
 
@@ -442,10 +447,12 @@ claim(
     lost,
     at_least=0.25,
     control=[max(rates) - min(rates) for rates in results["scaled"].validation],
+    control_is="the scaled network's best minus its worst rate, on validation examples",
     source="Vaswani et al. 2017, section 3.2.1",
     runs=[*results["scaled"].run, *results["not scaled"].run],
 )
-guess_scaling.resolve(guess_scaling.options[int(lost.mean() > 0.03) + int(lost.mean() >= 0.2)])
+worse_by = lost.mean()
+guess_scaling.resolve([worse_by <= 0.03, 0.03 < worse_by < 0.2, worse_by >= 0.2])
 
 # %% [markdown]
 # The control is the difference between the best and the worst rate of the scaled network: what the choice of the rate can do.
@@ -544,6 +551,7 @@ claim(
     accuracies["none"],
     within=(0.42, 0.58),
     control=accuracies["learned"],
+    control_is="the same transformer with learned positions",
     source="Vaswani et al. 2017, section 3.5; Lee et al. 2019 (Set Transformer)",
     runs=runs,
 )
@@ -552,10 +560,12 @@ claim(
     np.mean([accuracies[kind] for kind in ("learned", "sinusoidal", "relative")], axis=0),
     at_least=0.8,
     control=accuracies["none"],
+    control_is="the same transformer without positions",
     source="Vaswani et al. 2017, section 3.5; Shaw et al. 2018 (relative positions)",
     runs=runs,
 )
-guess_order.resolve(guess_order.options[sum(accuracies["none"].mean() > limit for limit in (0.6, 0.9))])
+right = accuracies["none"].mean()
+guess_order.resolve([right < 0.6, 0.6 <= right <= 0.9, right > 0.9])
 
 # %% [markdown]
 # Mind the last column: with a causal mask no positions are needed. The mask tells the places apart: the first token sees
@@ -564,7 +574,7 @@ guess_order.resolve(guess_order.options[sum(accuracies["none"].mean() > limit fo
 #
 # What do positions look like? Left the waves; then what two networks have learned.
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.2), width_ratios=[1.3, 1, 1.2])
 panels[0].imshow(sinusoidal(64, 32), cmap="cividis", aspect="auto")
 panels[0].set(title="sinusoidal", xlabel="column", ylabel="position")
@@ -685,8 +695,9 @@ def train_copier(seed, layers, periods=(6, 16), steps=INDUCTION_STEPS):
 
 
 two, one = ([train_copier(seed, layers) for seed in SEEDS] for layers in (2, 1))
+snapshot, shown_tokens = two[0]["patterns"], two[0]["test"].inputs[0].tolist()
 
-# %%
+# %% tags=["drawing"]
 fig, ax = plt.subplots()
 for runs, label in ((two, "two layers"), (one, "one layer")):
     figures.lines_with_spread(ax, MOMENTS, np.array([run["curve"] for run in runs]), label)
@@ -717,10 +728,11 @@ def ids(runs):
 
 
 claim(
-    "After training, two layers copy at least nine of ten tokens that can be known; the control has one layer",
+    "After training, two layers copy at least nine of ten tokens that can be known",
     final(two),
     at_least=0.9,
     control=final(one),
+    control_is="the same network with one layer",
     source="Olsson et al. 2022; Elhage et al. 2021",
     runs=[*ids(two), *ids(one)],
 )
@@ -729,11 +741,12 @@ claim(
     [jump(run) for run in two],
     at_most=0.35,
     control=[jump(run) for run in one],
+    control_is="one layer, which never passes 0.8: 1 by definition",
     source="Olsson et al. 2022 (phase change)",
     runs=ids(two),
 )
-well = final(two).mean() > 0.8, final(one).mean() > 0.5
-guess_induction.resolve(guess_induction.options[0 if all(well) else 1 if well[0] else 2])
+of_two, of_one = final(two).mean(), final(one).mean()
+guess_induction.resolve([of_two > 0.8 and of_one > 0.5, of_two > 0.8 and of_one <= 0.5, of_two <= 0.8])
 
 # %% [markdown]
 # One layer is better than chance (it can favour tokens that it has seen, for example), but it does not copy *at this size*. That
@@ -746,8 +759,7 @@ guess_induction.resolve(guess_induction.options[0 if all(well) else 1 if well[0]
 #
 # ### Look inside
 
-# %%
-snapshot, tokens = two[0]["patterns"], two[0]["test"].inputs[0].tolist()
+# %% tags=["drawing"]
 shown = [MOMENTS[i] for i in (0, len(MOMENTS) // 3, 2 * len(MOMENTS) // 3, -1)]
 fig, grid = plt.subplots(2, 4, figsize=(10, 5.4), sharex=True, sharey=True)
 for layer in range(2):
@@ -773,8 +785,8 @@ def draw_row(moment, position):
     for layer, ax in enumerate(panels):
         ax.bar(range(position + 1), snapshot[MOMENTS.index(moment)][layer][position, : position + 1])
         ax.set(title=f"layer {layer + 1}", ylabel="attention", ylim=(0, 1), xlim=(-0.6, 31.6))
-    panels[1].set_xticks(range(32), labels=tokens)
-    panels[1].set(xlabel=f"token (the current one is {tokens[position]}, at position {position})")
+    panels[1].set_xticks(range(32), labels=shown_tokens)
+    panels[1].set(xlabel=f"token (the current one is {shown_tokens[position]}, at position {position})")
     plt.close(fig)
     display(fig)
 
@@ -828,10 +840,11 @@ figures.show(
 
 # %%
 claim(
-    "The second layer's prefix-matching score is at least 0.8; the control is the first layer",
+    "The second layer's prefix-matching score is at least 0.8",
     matching[:, 1],
     at_least=0.8,
     control=matching[:, 0],
+    control_is="the same score of the first layer",
     source="Olsson et al. 2022 (prefix-matching score)",
     runs=ids(two),
 )
@@ -840,6 +853,7 @@ claim(
     ablated[:, 0],
     at_most=0.25,
     control=final(two),
+    control_is="the same networks with no layer switched off",
     source="Olsson et al. 2022 (ablation); Elhage et al. 2021 (composition of heads)",
     runs=ids(two),
 )
@@ -856,6 +870,7 @@ claim(
     ],
     at_least=0.9,
     control=[copy_accuracy(run["network"](test.inputs), test.targets) for run, test in zip(one, short, strict=True)],
+    control_is="one-layer networks on the same sequences",
     source="Olsson et al. 2022 (induction heads copy whatever the tokens are)",
     runs=ids(two),
 )
@@ -899,10 +914,11 @@ figures.show(
 
 # %%
 claim(
-    "With a fixed period, one layer copies at least nine of ten tokens; the control is the same network at other periods",
+    "With a fixed period, one layer copies at least nine of ten tokens",
     final(fixed),
     at_least=0.9,
     control=elsewhere,
+    control_is="the same networks at periods from 6 to 16",
     source="a control for Olsson et al. 2022: position does what induction does",
     runs=ids(fixed),
 )
@@ -911,11 +927,12 @@ claim(
     fixed_matching,
     at_least=0.35,
     control=one_matching,
+    control_is="the same score of one layer trained and scored on changing periods",
     source="a control for Olsson et al. 2022",
     runs=ids(fixed),
 )
-high = fixed_matching.mean() > 0.25
-guess_fixed.resolve(guess_fixed.options[0 if final(fixed).mean() < 0.5 else 2 if high else 1])
+copied, score = final(fixed).mean(), fixed_matching.mean()
+guess_fixed.resolve([copied < 0.5, copied >= 0.5 and score <= 0.25, copied >= 0.5 and score > 0.25])
 
 # %% [markdown]
 # With the period 12, what followed the current token stands eleven steps back. One layer can look there without reading a
@@ -933,8 +950,8 @@ guess_fixed.resolve(guess_fixed.options[0 if final(fixed).mean() < 0.5 else 2 if
 # Counts are exact, so we assert them. The quadratic term overtakes the rest at $T = 2w + f$:
 
 # %%
-WIDE, NEURONS, HEADS = 64, 256, 4
-block = Block(Attention(WIDE, HEADS), WIDE, feed_forward=NEURONS)
+WIDE, NEURONS, WIDE_HEADS = 64, 256, 4
+wide_block = Block(Attention(WIDE, WIDE_HEADS), WIDE, feed_forward=NEURONS)
 
 
 def counted(part, *inputs):
@@ -947,11 +964,11 @@ print("   T     block FLOPs   of which T²   score matrices")
 for T in (64, 2 * WIDE + NEURONS, 1024):
     x = torch.randn(1, T, WIDE)
     quadratic = 4 * T**2 * WIDE
-    assert counted(block, x) == 8 * T * WIDE**2 + quadratic + 4 * T * WIDE * NEURONS
-    weights = block.attention.weights(x).detach()
-    matrix = weights.numel() * weights.element_size()
-    assert matrix == HEADS * T**2 * 4
-    print(f"{T:4d} {counted(block, x):15,d} {quadratic / counted(block, x):13.1%} {matrix:10,d} bytes")
+    assert counted(wide_block, x) == 8 * T * WIDE**2 + quadratic + 4 * T * WIDE * NEURONS
+    score_matrices = wide_block.attention.weights(x).detach()
+    matrix = score_matrices.numel() * score_matrices.element_size()
+    assert matrix == WIDE_HEADS * T**2 * 4
+    print(f"{T:4d} {counted(wide_block, x):15,d} {quadratic / counted(wide_block, x):13.1%} {matrix:10,d} bytes")
 print("every count equals the formula; at T = 2w + f half of the work is quadratic")
 
 # %% [markdown]
@@ -969,9 +986,9 @@ def explicit(q, k, v):
 
 rows = []
 for T in COST_LENGTHS:
-    q, k, v = torch.randn(3, 1, HEADS, T, 32)
+    q, k, v = torch.randn(3, 1, WIDE_HEADS, T, 32)
     torch.testing.assert_close(explicit(q, k, v), F.scaled_dot_product_attention(q, k, v), rtol=1e-3, atol=1e-5)
-    row = {"T": T, "score matrix (MB)": HEADS * T**2 * 4 / 1e6, "in and out (MB)": 4 * q.numel() * 4 / 1e6}
+    row = {"T": T, "score matrix (MB)": WIDE_HEADS * T**2 * 4 / 1e6, "in and out (MB)": 4 * q.numel() * 4 / 1e6}
     for name, function in (("explicit (ms)", explicit), ("fused (ms)", F.scaled_dot_product_attention)):
         took = []
         for _ in range(3):
@@ -1160,8 +1177,10 @@ texts = [text_task(seed) for seed in SEEDS]
 ENCODERS = ["biLSTM", "per token"]
 found = {e: pd.DataFrame([explain(e, s, t) for s, t in zip(SEEDS, texts, strict=True)]) for e in ENCODERS}
 lstm, alone = found["biLSTM"], found["per token"]
+agrees = {encoder: table["leave-one-out"].mean() > 0.5 for encoder, table in found.items()}
+adversary = {encoder: table.adversary.mean() > 0.4 for encoder, table in found.items()}
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.6), width_ratios=[1, 1, 1.6])
 titles = {"gradient": "attention against gradient", "leave-one-out": "attention against leave-one-out"}
 for ax, column in zip(panels, titles, strict=False):
@@ -1187,10 +1206,11 @@ runs = [run for table in found.values() for both in table.runs for run in both]
 source = "Jain & Wallace 2019, sections 4.1 and 4.2; Wiegreffe & Pinter 2019 (per-token control, variance over seeds)"
 for column, limit in (("gradient", 0.4), ("leave-one-out", 0.5)):
     claim(
-        f"In the biLSTM the rank correlation of attention with {column} is at most {limit}; the control encodes each word alone",
+        f"In the biLSTM the rank correlation of attention with {column} is at most {limit}",
         lstm[column],
         at_most=limit,
         control=alone[column],
+        control_is="the same correlation where the encoder reads each word alone",
         source=source,
         runs=runs,
     )
@@ -1199,21 +1219,24 @@ claim(
     lstm.permuted,
     at_most=0.05,
     control=alone.permuted,
+    control_is="the same change where the encoder reads each word alone",
     source=source,
     runs=runs,
 )
 for encoder, table in found.items():
     claim(
-        f"{encoder}: weights that differ by at least 0.45 nats give the same answer; the control is a twin's weights",
+        f"{encoder}: weights that differ by at least 0.45 nats give the same answer",
         table.adversary,
         at_least=0.45,
         control=table.twin,
+        control_is="the same divergence from the weights of a twin, trained from another start",
         source=source,
         runs=runs,
     )
-agrees, both = alone["leave-one-out"].mean() > 0.5, min(lstm.adversary.mean(), alone.adversary.mean()) > 0.4
-options = guess_explanation.options
-guess_explanation.resolve(options[2] if agrees and both else options[1] if agrees else options[0])
+agrees_alone = agrees["per token"] and not agrees["biLSTM"]
+only_lstm = adversary["biLSTM"] and not adversary["per token"]
+nowhere, everywhere = not any(adversary.values()), all(adversary.values())
+guess_explanation.resolve([all(agrees.values()) and nowhere, agrees_alone and only_lstm, agrees_alone and everywhere])
 
 # %% [markdown]
 # Read this slowly; both sides are in it.

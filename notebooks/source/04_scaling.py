@@ -121,7 +121,7 @@ for column, n in enumerate(SIGNALS):
         accuracy["random forest"][row, column] = classical(forest, train, test)
     accuracy["CNN"][:, column], accuracy["MLP"][:, column] = networks_on(trains, tests)
 
-# %%
+# %% tags=["drawing"]
 fig, ax = plt.subplots(figsize=(7, 3.8))
 for name, values in accuracy.items():
     figures.lines_with_spread(ax, SIGNALS, values, name, markevery=1)
@@ -145,13 +145,16 @@ claim(
     gain["random forest"],
     at_least=0.2,
     control=gain["logistic regression"],
+    control_is="the same gain of logistic regression",
     source="Hestness et al. 2017 (learning curves)",
 )
+ahead = accuracy["CNN"][:, some] - accuracy["random forest"][:, many]
 claim(
     "The convolutional network with 1 000 signals is more accurate than the forest with 10 000",
-    accuracy["CNN"][:, some] - accuracy["random forest"][:, many],
+    ahead,
     at_least=0.0,
     control=accuracy["MLP"][:, some] - accuracy["random forest"][:, many],
+    control_is="the same difference for the MLP with 1 000 signals",
     source="Greydanus & Kobak 2024 (inductive biases on MNIST-1D)",
 )
 claim(
@@ -159,9 +162,10 @@ claim(
     gain["CNN"],
     at_most=0.12,
     control=gain["random forest"],
+    control_is="the same gain of the forest",
     source="our measurement",
 )
-guess_data.resolve(guess_data.options[1])
+guess_data.resolve([ahead.mean() < 0, ahead.mean() >= 0])
 
 # %% [markdown]
 # So it came out against both common stories. A *classical* model, the forest, still climbs where a network has levelled off.
@@ -321,7 +325,7 @@ claim(
     source="Michaud et al. 2023 (the task); Kaplan et al. 2020 (power law in N)",
     runs=trained[LARGE][0].run_ids,
 )
-guess_forecast.resolve(guess_forecast.options[2] if skills.mean() > 0.5 else guess_forecast.options[1])
+guess_forecast.resolve([skills.mean() < 0, 0 <= skills.mean() <= 0.5, skills.mean() > 0.5])
 
 # %% [markdown]
 # Why a power law? Michaud et al. have an answer for this task: a network of a given size learns the most frequent tasks and
@@ -350,8 +354,8 @@ resampled = [curve[generator.integers(0, REPLICATES, REPLICATES)].mean(0) for _ 
 offsets = np.array([fit_with_offset(sizes, y)[2] for y in resampled])
 simulated_scale = np.logspace(2, 7, 40)
 simulated = pd.DataFrame({"scale": simulated_scale, "simulated_loss": 2.0 * simulated_scale**-0.08 + 0.9})
-known = fit_with_offset(simulated_scale, simulated.simulated_loss.to_numpy())
-assert np.isclose(known[2], 0.9)  # where the law is exact and without noise, b is found
+refitted = fit_with_offset(simulated_scale, simulated.simulated_loss.to_numpy())
+assert np.isclose(refitted[2], 0.9)  # where the law is exact and without noise, b is found
 save_table(simulated, "python_scaling_curve")
 save_table(pd.DataFrame({"scale": sizes, "measured_loss": curve.mean(0)}), "04_measured_scaling_curve")
 
@@ -359,7 +363,7 @@ fig, panels = plt.subplots(1, 2, figsize=(10, 3.4))
 panels[0].hist(offsets, bins=np.linspace(0, curve.mean(0).min(), 21), color=figures.PALETTE[0])
 panels[0].set(xlabel="fitted offset b (nats)", ylabel="bootstrap samples (of 100)", title="trained networks")
 panels[1].plot(simulated.scale, simulated.simulated_loss, marker="", label="simulated")
-panels[1].axhline(known[2], color="0.5", linestyle=":", label="fitted offset b")
+panels[1].axhline(refitted[2], color="0.5", linestyle=":", label="fitted offset b")
 panels[1].set(
     xscale="log", xlabel="scale (any resource)", ylabel="loss", title="the article's simulation", ylim=(0.8, 2.4)
 )
@@ -397,7 +401,7 @@ promised = {
     for width, rows in by_data.items()
 }
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True)
 for width in NARROW:
     figures.lines_with_spread(panels[0], PARITIES, by_data[width], f"trained, {width} neurons", markevery=1)
@@ -436,6 +440,7 @@ claim(
     starved[16] - starved[LARGE],
     at_most=0.075,
     control=trained[16][1] - trained[LARGE][1],
+    control_is=f"the same difference with {PARITIES[-1]} examples",
     source="Kaplan et al. 2020 (L(N, D))",
 )
 
@@ -484,10 +489,10 @@ def exponent_of(missed, b, seed):
     return np.mean(found)
 
 
-# %%
 in_features = {b: np.array([exponent_of(missed_with_features, b, seed) for seed in SEEDS]) for b in (0.9, 1.0, 1.25)}
 in_examples = np.array([exponent_of(missed_with_examples, 1.0, seed) for seed in SEEDS])
 
+# %% tags=["drawing"]
 fig, ax = plt.subplots(figsize=(6, 3.4))
 figures.dots_with_spread(ax, {f"b = {b}": values for b, values in in_features.items()}, paired=False)
 for place, b in enumerate(in_features):
@@ -500,11 +505,14 @@ figures.show(
     alt="Measured exponents for three targets, each group of dots around a dotted line that marks the exponent of theory.",
     caption="Random features: measured exponents, one dot a replicate, and 2b − 1 (dotted).",
 )
+
+# %%
 claim(
     "Random features, b = 1: the exponent in N is near the theory's 1",
     in_features[1.0],
     within=(0.8, 1.25),
     control=in_features[1.25],
+    control_is="the same exponent for b = 1.25, where theory says 1.5",
     over="the random features",
     source="Maloney, Roberts & Sully 2022; Bahri et al. 2024",
 )
@@ -513,6 +521,7 @@ claim(
     in_examples,
     within=(0.8, 1.25),
     control=in_features[1.25],
+    control_is="the exponent in N, not D, of random features for b = 1.25",
     over="the random examples",
     source="Bahri et al. 2024",
 )
@@ -661,12 +670,12 @@ def exact_frontier(losses):
     return np.array(rows)
 
 
-# %%
 draws = [100 * seed + draw for seed in SEEDS for draw in range(DRAWS)]
 planes = one_pass(MODEL_SIZES, draws, ONE_PASS, set(MOMENTS.tolist()))  # [K x draws, sizes, moments]
 planes = planes.reshape(REPLICATES, DRAWS, len(MODEL_SIZES), len(MOMENTS)).mean(1)
 slopes = np.array([np.polyfit(np.log(COMPUTE), exact_frontier(plane), 1)[0] for plane in planes])
 
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.8))
 mean_plane = planes.mean(0)
 for budget in COMPUTE[::2]:
@@ -701,7 +710,8 @@ claim(
     "One pass on random features: the best size grows about as compute to the power 0.4",
     slopes[:, 0],
     within=(0.27, 0.53),
-    control=1 - slopes[:, 0],  # the examples: D = C / N
+    control=1 - slopes[:, 0],
+    control_is="1 minus the same power, with which the examples D = C / N grow",
     over="the random features",
     source="Paquette et al. 2024; our derivation",
 )
@@ -710,10 +720,12 @@ claim(
     slopes[:, 1],
     within=(-0.5, -0.28),
     control=slopes[:, 0],
+    control_is="the power of the best size, another quantity",
     over="the random features",
     source="Paquette et al. 2024; our derivation",
 )
-guess_split.resolve(guess_split.options[1])
+growth = 10 ** slopes[:, 0].mean()  # of the best size, for ten times the compute
+guess_split.resolve([growth < 1.5, 1.5 <= growth <= 5, growth > 5])
 
 # %% [markdown]
 # So even with exact mathematics the answer is neither "all into size" nor "all into data", and **equal** growth is not a law of
@@ -783,13 +795,8 @@ guess_live = predict(
 table, about = data.long_run("04_language_models")
 table = table[table.seed.isin(SEEDS)]
 assert set(table.seed) == set(SEEDS)  # other seeds need a long run of their own
-live = sweep.run(
-    language_model,
-    {"width": LIVE_WIDTHS, "budget": [LIVE_BUDGET], "context": [16]},
-    SEEDS,
-    name="04_live",
-    data=text.sha256,
-)
+live_grid = {"width": LIVE_WIDTHS, "budget": [LIVE_BUDGET], "context": [16]}
+live = sweep.run(language_model, live_grid, SEEDS, name="04_live", data=text.sha256)
 
 
 def loss_at(frame, width, budget, context=16):
@@ -799,11 +806,13 @@ def loss_at(frame, width, budget, context=16):
 
 
 small, large = LIVE_WIDTHS
+excess = loss_at(live, large, LIVE_BUDGET) - loss_at(live, small, LIVE_BUDGET)
 claim(
     "With 3e8 FLOPs, 32 neurons end with a loss at least 0.02 above that of 6",
-    loss_at(live, large, LIVE_BUDGET) - loss_at(live, small, LIVE_BUDGET),
+    excess,
     at_least=0.02,
     control=loss_at(table, large, 3e9) - loss_at(table, small, 3e9),
+    control_is="the same difference with ten times the budget, from the long run",
     source="Hoffmann et al. 2022 (IsoFLOP curves)",
 )
 claim(
@@ -811,9 +820,10 @@ claim(
     loss_at(live, small, LIVE_BUDGET) - loss_at(table, small, LIVE_BUDGET),
     within=(-0.1, 0.1),
     control=loss_at(live, small, LIVE_BUDGET) - loss_at(table, large, LIVE_BUDGET),
+    control_is=f"the same difference from the table's {large} neurons instead of its {small}",
     source="our measurement",
 )
-guess_live.resolve(guess_live.options[0])
+guess_live.resolve([excess.mean() > 0, excess.mean() <= 0])
 
 # %% [markdown]
 # More neurons, worse model: at this budget the large one has hardly read anything. The control says that the same two sizes
@@ -839,7 +849,7 @@ known, held_out = np.array(BUDGETS[:-1]), BUDGETS[-1]
 foreseen_loss = np.array([forecast(known, row[:-1], held_out) for row in losses_found])
 foreseen_size = np.array([forecast(known, row[:-1], held_out) for row in sizes_found])
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10.5, 3.6), width_ratios=[1.4, 1, 1])
 for budget in BUDGETS:
     rows = isoflops[isoflops.budget == budget]
@@ -886,6 +896,7 @@ claim(
     np.array([power_law(BUDGETS, row)[0] for row in sizes_found]),
     within=(0.3, 0.8),
     control=np.array([power_law(BUDGETS, row)[0] for row in losses_found]),
+    control_is="the power of the least loss, another quantity",
     source="Hoffmann et al. 2022 (0.5); Kaplan et al. 2020 (0.73)",
 )
 
@@ -988,10 +999,11 @@ figures.show(
 )
 first_step, last_step = by_context[:, 0] - by_context[:, 1], by_context[:, -3] - by_context[:, -1]
 claim(
-    "From 1 to 4 characters of context the loss falls by at least 0.3 nats; the control is from 8 to 32",
+    "From 1 to 4 characters of context the loss falls by at least 0.3 nats",
     first_step,
     at_least=0.3,
     control=last_step,
+    control_is=f"the same fall from {CONTEXTS[-3]} to {CONTEXTS[-1]} characters",
     source="Kaplan et al. 2020 (loss by position in the context)",
 )
 
@@ -1066,7 +1078,7 @@ def reliability(width):
 
 small_model, large_model = reliability(8), reliability(128)
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(10.5, 3.4))
 for ax, question in zip(panels, ("accuracy", "calibration error", "disagreement"), strict=True):
     for i, name in enumerate(("", ", faulty sensor", ", rare tasks")):
@@ -1091,6 +1103,7 @@ claim(
     large_model["accuracy, rare tasks"],
     at_most=0.75,
     control=large_model["accuracy"],
+    control_is="the accuracy of the same networks over all tasks",
     source="Sagawa et al. 2020 (worst-group accuracy); Michaud et al. 2023 (the task)",
     runs=trained[128][0].run_ids,
 )
@@ -1099,6 +1112,7 @@ claim(
     large_model["calibration error, faulty sensor"] - small_model["calibration error, faulty sensor"],
     at_least=0.02,
     control=large_model["calibration error"] - small_model["calibration error"],
+    control_is="the same difference without the faulty sensor",
     source="Ovadia et al. 2019 (calibration under shift)",
 )
 claim(
@@ -1106,9 +1120,11 @@ claim(
     large_model["disagreement, rare tasks"],
     at_least=0.1,
     control=large_model["disagreement"],
+    control_is="the disagreement of the same networks over all tasks",
     source="D'Amour et al. 2022 (underspecification)",
 )
-guess_scale.resolve(guess_scale.options[2])
+change = (large_model["calibration error, faulty sensor"] - small_model["calibration error, faulty sensor"]).mean()
+guess_scale.resolve([change < -0.01, abs(change) <= 0.01, change > 0.01])
 
 # %% [markdown]
 # The *average* got better in every respect, also with the faulty sensor, where accuracy rose too. But the larger network is

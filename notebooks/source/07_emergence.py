@@ -170,7 +170,7 @@ def moments_passed(setting, part, level):
 
 TRAIN, TEST, WAVES = 0, 1, 2
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.6))
 for part, label in ((TRAIN, "training sums"), (TEST, "held-out sums"), (WAVES, "share of waves")):
     values = np.array([run["curve"][part] for run in clocks[0.6, 0.3]])
@@ -212,15 +212,17 @@ def ids(runs):
 
 
 claim(
-    "95 % of the held-out sums come at least eight times as late as 99 % of the training sums; the control trains on 80 %",
+    "95 % of the held-out sums come at least eight times as late as 99 % of the training sums",
     understood / fitted,
     at_least=8,
     scale="log",
     control=plenty[1] / plenty[0],
+    control_is="the same ratio with 80 % of the sums in training",
     source="Power et al. 2022 (grokking); Gromov 2023 (this network)",
     runs=ids(clocks[0.6, 0.3]),
 )
-guess_clock.resolve(guess_clock.options[1 if np.median(understood / fitted) > 5 else 0])
+delay, came = np.median(understood - fitted), np.median(last((0.6, 0.3), TEST)) >= 0.9
+guess_clock.resolve([came and delay < 100, came and delay >= 100, not came])
 
 # %%
 claim(
@@ -228,15 +230,17 @@ claim(
     last((0.6, 0.0), TEST),
     at_most=0.5,
     control=last((0.6, 0.3), TEST),
+    control_is="the same accuracy with weight decay 0.3",
     source="Power et al. 2022 (weight decay); disputed as a necessity by Gromov 2023 and Kumar et al. 2024",
     runs=ids(clocks[0.6, 0.0]),
 )
 claim(
-    "With weight decay 1 they come at least twice as early as with 0.3; the control is the training sums",
+    "With weight decay 1 they come at least twice as early as with 0.3",
     understood / moments_passed((0.6, 1.0), TEST, 0.95),
     at_least=2,
     scale="log",
     control=fitted / moments_passed((0.6, 1.0), TRAIN, 0.99),
+    control_is="the same ratio for 99 % of the training sums",
     source="Power et al. 2022; Liu et al. 2023 (Omnigrok)",
     runs=ids(clocks[0.6, 1.0]),
 )
@@ -245,6 +249,7 @@ claim(
     last((0.3, 0.3), TEST),
     at_most=0.1,
     control=last((0.3, 0.3), TRAIN),
+    control_is="the accuracy of the same networks on their training sums",
     source="Power et al. 2022 (data fraction)",
     runs=ids(clocks[0.3, 0.3]),
 )
@@ -256,7 +261,7 @@ claim(
 # it is a wave of which frequency. Random weights have about a quarter of their power in the strongest of the 11
 # frequencies.
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.2), width_ratios=[1, 1, 1.3])
 for ax, setting, title in zip(panels, ((0.3, 0.3), (0.6, 0.3)), ("30 % of the sums", "60 % of the sums"), strict=False):
     weights = clocks[setting][0]["network"][0].weight.detach()[:, :HOURS]
@@ -273,11 +278,14 @@ figures.show(
     "generalises are waves. Right: the share of power in one frequency is low for networks that memorise and high for others.",
     caption="The three strongest neurons of the first replicate, and the share of waves in all networks after training.",
 )
+
+# %%
 claim(
-    "After grokking at least half of the power is in each neuron's strongest frequency; the control has memorised",
+    "After grokking at least half of the power is in each neuron's strongest frequency",
     last((0.6, 0.3), WAVES),
     at_least=0.5,
     control=last((0.3, 0.3), WAVES),
+    control_is="the same share in networks that have memorised 30 % of the sums",
     source="Nanda et al. 2023; Gromov 2023 (Fourier structure)",
     runs=ids(clocks[0.6, 0.3]),
 )
@@ -373,8 +381,6 @@ guess_metric = predict(
     "At bottleneck 6 about four of ten digits are right. How many of the sequences?",
     ["about four of ten", "about one in ten", "less than one in fifty"],
 )
-
-# %%
 WIDTHS = [*SMALL, *LARGER]
 copier = {width: copiers(width, digits_train) for width in WIDTHS}
 del digits_train  # 50 MB
@@ -400,7 +406,7 @@ independent = np.array([of_replicates(per_token(right[width]) ** LENGTH) for wid
 for width in WIDTHS:  # the product of different numbers is below the power of their mean, always
     assert (right[width].double().mean(1).prod(1).numpy() <= per_token(right[width]) ** LENGTH + 1e-12).all()
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 figures.lines_with_spread(panels[0], WIDTHS, token, "digits right, p", markevery=1)
 figures.lines_with_spread(panels[0], WIDTHS, exact, "sequences right", markevery=1)
@@ -460,6 +466,7 @@ rows = {"undisturbed": right[WIDE]}
 for name, together in (("half of the digits", False), ("half of the sequences", True)):
     rows[name] = answers(copier[WIDE], disturbed(together, BASE_SEED)).argmax(-1) == digits_test.targets
 
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.4))
 names = {
     "p": lambda r: of_replicates(per_token(r)),
@@ -480,17 +487,19 @@ figures.show(
 # %%
 at = {width: WIDTHS.index(width) for width in WIDTHS}
 claim(
-    "At bottleneck 6 at most one sequence in fifty is right; the control is the share of right digits",
+    "At bottleneck 6 at most one sequence in fifty is right",
     exact[:, at[6]],
     at_most=0.02,
     control=token[:, at[6]],
+    control_is="the share of right digits in the same answers",
     source="Schaeffer et al. 2023 (nonlinear metrics)",
 )
 claim(
-    "Where single digits are disturbed, exact match is p^8 to within 0.06; the control disturbs whole sequences",
+    "Where single digits are disturbed, exact match is p^8 to within 0.06",
     gap(rows["half of the digits"]),
     within=(-0.06, 0.06),
     control=gap(rows["half of the sequences"]),
+    control_is="the same difference with whole sequences disturbed",
     source="Schaeffer et al. 2023 (p^k under independence); our control",
 )
 claim(
@@ -498,10 +507,11 @@ claim(
     gap(rows["half of the sequences"]),
     at_least=0.2,
     control=gap(rows["half of the digits"]),
+    control_is="the same difference with single digits disturbed",
     source="our measurement",
 )
-low = exact[:, at[6]].mean()
-guess_metric.resolve(guess_metric.options[2 if low < 0.02 else 1 if low < 0.3 else 0])
+whole_right = exact[:, at[6]].mean()
+guess_metric.resolve([whole_right >= 0.3, 0.02 <= whole_right < 0.3, whole_right < 0.02])
 
 # %% [markdown]
 # What this shows, and what not. *These* networks improve steadily, and their exact match jumps for a reason of
@@ -571,13 +581,12 @@ guess_skills = predict(
     "The total loss falls smoothly. What does the loss of a single task do?",
     ["falls smoothly from the start", "stays, then falls within a short time"],
 )
-
-# %%
 skewed, uniform = learn_skills(1.4), learn_skills(0)
 total = {
     name: run["loss"] @ run["frequency"] for name, run in (("skewed", skewed), ("uniform", uniform))
 }  # [K, moments]
 
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.6))
 for task in range(6):
     line = {"marker": figures.MARKERS[task], "markevery": 4, "label": f"task {task + 1}"}
@@ -626,24 +635,27 @@ def smoothness(run, name):
 
 # %%
 claim(
-    "Frequent tasks come first: tasks 6 to 8 at least 2.5 times as late as 1 to 3; the control has equal frequencies",
+    "Frequent tasks come first: tasks 6 to 8 at least 2.5 times as late as 1 to 3",
     order(skewed),
     at_least=2.5,
     scale="log",
     control=order(uniform),
+    control_is="the same ratio with equal frequencies",
     source="Michaud et al. 2023 (quantization model)",
     runs=skewed["runs"],
 )
 claim(
-    "The fall of the sum is stretched over at least 2.5 times the factor of a single task; control: equal frequencies",
+    "The fall of the sum is stretched over at least 2.5 times the factor of a single task",
     smoothness(skewed, "skewed"),
     at_least=2.5,
     scale="log",
     control=smoothness(uniform, "uniform"),
+    control_is="the same ratio with equal frequencies",
     source="Michaud et al. 2023",
     runs=skewed["runs"],
 )
-guess_skills.resolve(guess_skills.options[1])
+fall = np.median([stretch(curve[:, task]) for curve in skewed["loss"] for task in range(4)])
+guess_skills.resolve([fall >= 3, fall < 3])
 
 # %% [markdown]
 # So a smooth curve is no proof of smooth learning. It may be a *sum of jumps at different times*, and what spreads
@@ -676,15 +688,11 @@ def known_only(examples):
     return examples.replace(targets=examples.targets.masked_fill(new, -100), transform=transform)
 
 
-# %%
 def induct(seed, width, layers, updates):
     """One replicate: loss and accuracy on tokens that can be known, every 10 updates, and the prefix-matching scores."""
     split = data.repeats(32 * updates + 100, seed).split(seed, test=100, validation=0)
-    network, test, curve = (
-        Transformer(32, seed=seed, width=width, layers=layers, positions="relative"),
-        known_only(split.test),
-        [],
-    )
+    network = Transformer(32, seed=seed, width=width, layers=layers, positions="relative")
+    test, curve = known_only(split.test), []
     inputs, targets = test.inputs.to(DEVICE), test.targets.to(DEVICE)
 
     def look(update, network):
@@ -709,8 +717,6 @@ guess_size = predict(
     f"After {EARLY} updates width 32 copies and width 16 does not. After {LATE}?",
     ["the same: 16 is below the critical size", "width 16 copies as well"],
 )
-
-# %%
 heads = {name: [induct(seed, *kind) for seed in SEEDS] for name, kind in KINDS.items()}
 LOSS, ACCURACY = 0, 1
 
@@ -719,6 +725,7 @@ def curves(name, what):
     return np.array([run["curve"][what] for run in heads[name]])
 
 
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for name in KINDS:
     values = curves(name, LOSS)
@@ -755,23 +762,26 @@ def advantage(update):
 
 
 claim(
-    "With two layers the loss does 20 to 80 % of its fall within 0.35 of the training; the control has one layer",
+    "With two layers the loss does 20 to 80 % of its fall within 0.35 of the training",
     [share_of_training(curve) for curve in curves("width 32", LOSS)],
     at_most=0.35,
     control=[share_of_training(curve) for curve in curves("width 32, one layer", LOSS)],
+    control_is="the same share with one layer",
     source="Olsson et al. 2022 (phase change, seen in the loss)",
     runs=ids(heads["width 32"]),
 )
 twins = [induct(seed + 500, *KINDS["width 32"][:2], EARLY)["curve"][ACCURACY, -1] for seed in SEEDS]
 claim(
-    f"After {EARLY} updates width 32 is ahead of width 16 by at least 0.25 in accuracy; the control is another width 32",
+    f"After {EARLY} updates width 32 is ahead of width 16 by at least 0.25 in accuracy",
     advantage(EARLY),
     at_least=0.25,
     control=curves("width 32", ACCURACY)[:, EARLY // 10] - twins,
+    control_is="the same difference to another network of width 32, drawn anew",
     source="our measurement",
     runs=[*ids(heads["width 32"]), *ids(heads["width 16"])],
 )
-guess_size.resolve(guess_size.options[1 if advantage(LATE).mean() < 0.25 else 0])
+ahead = np.median(advantage(LATE))
+guess_size.resolve([ahead >= 0.25, ahead < 0.25])
 
 # %% [markdown]
 # This jump is in the loss, so $p^k$ does not explain it: a mechanism of two parts works only when both are there. And
@@ -866,7 +876,7 @@ skills_sum, skills_equal = (
 tens = 10 * np.arange(1, 26)
 induction = [power_law_skill(tens, curve[1:26], 80, 250) for curve in curves("width 32", LOSS)]
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=[1, 1.3])
 figures.dots_with_spread(
     panels[0],
@@ -910,15 +920,17 @@ claim(
     source="Schaeffer et al. 2023",
 )
 claim(
-    "From a quarter of the training, a power law forecasts the sum of the skills with skill at least 0.3; control: induction",
+    "From a quarter of the training, a power law forecasts the sum of the skills with skill at least 0.3",
     skills_sum,
     at_least=0.3,
     control=induction,
+    control_is="the skill of a power law for the induction head, from a third of training",
     source="Michaud et al. 2023; Olsson et al. 2022",
     runs=skewed["runs"],
 )
-better = copy_skill["smooth"].mean() > copy_skill["thresholded"].mean()
-guess_forecast.resolve(guess_forecast.options[0 if better else 1])
+by_digits, by_sequences = copy_skill["smooth"].mean(), copy_skill["thresholded"].mean()
+helps = max(by_digits, by_sequences) > 0
+guess_forecast.resolve([helps and by_digits > by_sequences, helps and by_digits <= by_sequences, not helps])
 
 # %% [markdown]
 # **Whether:** both forecasters say that one half will be crossed. The naive one, which sees almost no right sequence,
@@ -960,7 +972,7 @@ halves = np.array([[midpoint(2, part) for part in np.split(group, 2)] for group 
 generator = np.random.default_rng(BASE_SEED)
 redrawn = [[midpoint(k, generator.choice(groups.size, groups.size)) for k in LENGTHS] for _ in range(40)]
 
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.6))
 for k in LENGTHS:
     values = np.array([of_replicates(exact_match(right[width], k)) for width in WIDTHS]).T
@@ -984,11 +996,12 @@ figures.show(
 )
 # %%
 claim(
-    "The midpoint for eight digits lies at least 1.2 times as far as that for two; the control is two digits in other networks",
+    "The midpoint for eight digits lies at least 1.2 times as far as that for two",
     midpoints[:, 3] / midpoints[:, 1],
     at_least=1.2,
     scale="log",
     control=halves[:, 1] / halves[:, 0],
+    control_is="the midpoint for two digits in half of the networks over that in the others",
     source="Schaeffer et al. 2023",
 )
 
@@ -1068,18 +1081,20 @@ check = pd.DataFrame(
 )
 # %%
 claim(
-    "Representation check: from one layer to two, prefix matching in the last layer rises by at least 0.5; control: the first",
+    "Representation check: from one layer to two, prefix matching in the last layer rises by at least 0.5",
     matching[two][:, -1] - matching[one][:, -1],
     at_least=0.5,
     control=matching[two][:, 0] - matching[one][:, 0],
+    control_is="the same rise in the first layer",
     source="Olsson et al. 2022 (prefix-matching score)",
     runs=[*ids(heads[one]), *ids(heads[two])],
 )
 claim(
-    "Retest: the new release copies at least nine of ten tokens at periods never trained on; the control is the old one",
+    "Retest: the new release copies at least nine of ten tokens at periods never trained on",
     after,
     at_least=0.9,
     control=before,
+    control_is="the same accuracy of the old release, with one layer",
     source="Olsson et al. 2022",
     runs=ids(heads[two]),
 )
@@ -1139,7 +1154,7 @@ def moves(run, task=3):
 
 
 own, benchmark = moves(skewed)
-# %%
+# %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.4))
 figures.dots_with_spread(
     panels[0], {"most likely\ndigits": once, "64 tries,\nchecker": checked, "64 tries,\nno checker": unchecked}
@@ -1158,17 +1173,19 @@ figures.show(
 
 # %%
 claim(
-    "64 tries and a checker raise the share of right sequences by at least 0.2 without a change of the weights; control: no checker",
+    "64 tries and a checker raise the share of right sequences by at least 0.2 without a change of the weights",
     checked - once,
     at_least=0.2,
     control=unchecked - once,
+    control_is="the same difference for tries picked at random, without a checker",
     source="our measurement; compare Wei et al. 2022 (ways of prompting)",
 )
 claim(
-    "While task 4 is learned, accuracy over all examples rises by at most 0.15; the control is the task's own",
+    "While task 4 is learned, accuracy over all examples rises by at most 0.15",
     benchmark,
     at_most=0.15,
     control=own,
+    control_is="the rise of the accuracy on task 4 itself",
     source="our measurement, on the task of Michaud et al. 2023",
     runs=skewed["runs"],
 )
