@@ -1,14 +1,21 @@
-"""Regression runs of notebooks: each has its own empty outputs folder, one process, one thread, and no network."""
+"""Regression runs of notebooks: each has its own empty outputs folder, one process, one thread, and no network.
+
+No test sees the settings that a user has for Python, IPython and matplotlib.
+"""
 
 import os
 import tempfile
 from pathlib import Path
 
+import curriculum
 import pytest
 from nbval.plugin import IPyNbCell
 
 collect_ignore = ["tests/built_to_fail.ipynb"]  # tests/test_regression.py runs it, and wants it to fail
 OFFLINE = Path(__file__).parent / "tests" / "offline"
+for name in curriculum.NOT_FOR_KERNELS:
+    os.environ.pop(name, None)
+os.environ.update(curriculum.own_settings())
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -50,6 +50,7 @@ def server(tmp_path, monkeypatch, source):
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
         monkeypatch.setenv(f"JUPYTER_{name}", str(tmp_path / name))
     monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path / "workspaces"))
+    monkeypatch.delenv("JUPYTER_PATH", raising=False)
     monkeypatch.setenv("LABKIT_PROGRESS", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     # All cells in the page, also those out of sight, so that the test can look at them; and no question about news.
@@ -299,6 +300,9 @@ def test_sliders_and_folded_cells(server, source, tmp_path):
     from nbconvert import HTMLExporter
     from playwright.sync_api import sync_playwright
 
+    notebook = curriculum.execute(source(), "sliders", tmp_path / "outputs")
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1200, "height": 1600})
@@ -312,9 +316,6 @@ def test_sliders_and_folded_cells(server, source, tmp_path):
         folded.locator(".jp-InputPlaceholder").click()
         assert "figures.slider" in folded.locator(".cm-content").inner_text()
 
-        notebook = curriculum.execute(source(), "sliders", tmp_path / "outputs")
-        html, _ = HTMLExporter().from_notebook_node(notebook)
-        (tmp_path / "page.html").write_text(html, encoding="utf-8")
         for scripts in (True, False):
             page = browser.new_context(java_script_enabled=scripts, offline=True).new_page()
             page.goto((tmp_path / "page.html").as_uri(), wait_until="domcontentloaded")

@@ -142,6 +142,22 @@ def test_a_release_is_the_graded_notebooks_and_a_zip_of_them(tmp_path, monkeypat
     assert "without hints and solutions" in capsys.readouterr().out
 
 
+def test_a_release_that_fails_leaves_the_zip_as_it_was(tmp_path, monkeypatch):
+    def write(archive, *names):
+        raise OSError("the disk is full")
+
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path))
+    labs.release_command(["01"])
+    before = (tmp_path / "release" / "labs.zip").read_bytes()
+    with pytest.raises(SystemExit, match="There is no lab 0: choose from 01"):
+        labs.release_command(["0"])
+    monkeypatch.setattr(zipfile.ZipFile, "write", write)
+    with pytest.raises(OSError, match="full"):
+        labs.release_command([])
+    assert (tmp_path / "release" / "labs.zip").read_bytes() == before
+    assert not list((tmp_path / "release").glob("*.partial"))
+
+
 # The build refuses what is not complete -------------------------------------------------------------------------------
 
 SMALL = '''\

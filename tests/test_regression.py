@@ -20,8 +20,12 @@ FAULTS = {
 
 def test_the_regression_run_finds_every_fault_and_nothing_else(tmp_path):
     shutil.copy(TESTS / "built_to_fail.ipynb", tmp_path)
-    shutil.copy(TESTS.parent / "conftest.py", tmp_path)
+    settings = tmp_path / ".ipython" / "profile_default" / "ipython_config.py"  # which must not matter
+    settings.parent.mkdir(parents=True)
+    settings.write_text("c.InteractiveShell.ast_node_interactivity = 'all'")
     options = [
+        "-p",
+        "conftest",
         "--nbval",
         "--nbval-current-env",
         "--nbval-sanitize-with",
@@ -29,7 +33,9 @@ def test_the_regression_run_finds_every_fault_and_nothing_else(tmp_path):
         "-p",
         "no:cacheprovider",
     ]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS / "offline")}
+    paths = [str(TESTS.parent), str(TESTS.parent / "tools")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONOPTIMIZE": "1"}
+    environment |= {"IPYTHONDIR": str(tmp_path / ".ipython"), "MPLBACKEND": "no such backend"}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "-v", "--color=no", "built_to_fail.ipynb"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,

@@ -1,16 +1,23 @@
-"""`make lab` never loses a learner's work; `make run` says what failed; derived files are up to date."""
+"""`make lab` never loses a learner's work; `make run` says what failed; derived files are up to date.
+
+And all scripts run in the environment of the set-up, whatever the caller's.
+"""
 
 import asyncio
+import io
 import json
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import claims
 import curriculum
 import derive
+import fresh
 import lab
 import long
 import nbformat
@@ -22,7 +29,7 @@ import run
 from nbclient.exceptions import CellExecutionError
 
 import labs
-from labkit import data, sweep
+from labkit import data, evidence, sweep
 
 HEAD = "# %% [markdown]\n# # A question?\n\n# %% tags=['parameters']\nBASE_SEED, REPLICATES = 0, 5\n\n"
 CLAIM = """# %%
@@ -36,6 +43,9 @@ claim(
     source="a test",
 )
 """
+
+
+LABS = labs.SOURCES
 
 
 @pytest.fixture
@@ -67,9 +77,236 @@ def test_run_prints_all_claims_and_fails_when_one_does(small_curriculum, capsys)
     assert sorted(path.name for path in executed.iterdir()) == ["00_good.ipynb", "01_bad.ipynb"]
 
 
-def test_an_unknown_notebook_is_one_sentence(small_curriculum):
-    with pytest.raises(SystemExit, match="There is no notebook 07: choose from 00, 01"):
-        run.main(["07"])
+@pytest.mark.parametrize("number", ["77", "0", "", "1", "00_", "00_goo", "../00", "--all"])
+@pytest.mark.parametrize("sources", [curriculum.sources, labs.sources])
+def test_a_number_that_names_nothing_is_one_sentence(sources, number):
+    what = "lab" if sources is labs.sources else "notebook"
+    with pytest.raises(SystemExit, match=re.escape(f"There is no {what} {number or repr('')}: choose from 0")):
+        sources(["01", number])
+
+
+@pytest.mark.parametrize("number", ["lab", "lab0", "lab1", "0", ""])
+def test_nor_where_labs_are_measured_too(number):
+    with pytest.raises(SystemExit, match=r"There is no (lab|notebook) .+: choose from 0"):
+        pilot.sources([number])
+
+
+def test_a_notebook_has_a_number_and_a_name(small_curriculum):
+    assert [source.stem for source in curriculum.sources()] == ["00_good", "01_bad"]
+    assert [source.stem for source in curriculum.sources(["01"])] == ["01_bad"]
+    assert [source.stem for source in curriculum.sources(["01_bad", "00", "01"])] == ["00_good", "01_bad"]
+
+
+@pytest.fixture
+def faked_run(small_curriculum, monkeypatch):
+    """A run without kernels: a function that takes what happens instead, and returns the exit status."""
+
+    def faked(happens, numbers=("00",)):
+        monkeypatch.setattr(curriculum, "execute", happens)
+        return run.main(numbers)
+
+    return faked
+
+
+@pytest.mark.parametrize(
+    ("other_process", "shown", "status", "sentence"),
+    [
+        (0, 1, 0, "1 claims, 1 hold"),
+        (0, 2, 1, "00_good shows 2 claim(s), and the ledger has 1"),  # the disk was full
+        (1, 0, 0, "0 claims, 0 hold"),
+        (1, 1, 1, "00_good shows 1 claim(s), and the ledger has 0"),
+    ],
+)
+def test_a_run_has_the_claims_of_its_own_kernels_and_all_of_them(
+    faked_run, capsys, other_process, shown, status, sentence
+):
+    def execute(notebook, name, on_cell, on_start):
+        on_start(os.getpid() + other_process)
+        line = evidence.claim("It is 1", [1.0] * 5, at_least=0.5, no_control="a test", source="a test")._repr_html_()
+        display = nbformat.v4.new_output("display_data", {"text/html": line})
+        notebook.cells[-1].outputs = [display] * shown + [nbformat.v4.new_output("stream", text=line)]
+
+    assert faked_run(execute) == status
+    assert sentence in re.sub(r"\s+", " ", capsys.readouterr().out)
+
+
+def test_demonstrations_are_shown_and_not_counted(faked_run, capsys):
+    def execute(notebook, name, on_cell, on_start):
+        on_start(os.getpid())
+        with evidence.expect_claim_failure():
+            evidence.claim("It is 1", [1.0] * 5, at_least=2, no_control="a test", source="a test")
+        line = '<div class="claim">'
+        notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", {"text/html": line})]
+
+    assert faked_run(execute) == 0
+    assert "0 claims, 0 hold" in capsys.readouterr().out
+
+
+def test_any_error_of_a_notebook_is_its_line_and_the_next_one_runs(faked_run, capsys):
+    names = []
+
+    def execute(notebook, name, on_cell, on_start):
+        names.append(name)
+        raise FileNotFoundError("no [/bold] Python \udcff here")
+
+    sys.stdout.reconfigure(errors="replace")
+    assert faked_run(execute, []) == 1
+    said = capsys.readouterr().out
+    assert names == ["00_good", "01_bad"]
+    assert said.count("00_good did not finish. FileNotFoundError: no [/bold] Python ") == 2  # at once and at the end
+    assert f"Records: {os.environ['LABKIT_OUTPUTS']}{os.sep}ledger.sqlite." in said
+
+
+def test_a_copy_that_cannot_be_kept_is_a_line_too(faked_run, monkeypatch, capsys):
+    def save(notebook, path):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(curriculum, "save", save)
+    assert faked_run(lambda *_, **__: None, []) == 1
+    assert "01_bad did not finish. OSError: the disk is full" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_run(faked_run):
+    names = []
+
+    def execute(notebook, name, on_cell, on_start):
+        names.append(name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        faked_run(execute, [])
+    assert names == ["00_good"]
+
+
+def test_what_cannot_be_written_is_found_before_the_first_kernel(faked_run, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "file" / "outputs"))
+    with pytest.raises(SystemExit, match=r"outputs cannot be written \(Not a directory\): mend that, or set LABKIT_O"):
+        faked_run(None)
+    monkeypatch.setenv("LABKIT_OUTPUTS", str(tmp_path / "outputs"))
+    run.require_writable(tmp_path / "outputs")
+    (tmp_path / "outputs" / "ledger.sqlite").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit, match=r"outputs cannot be written \(ledger.sqlite is read-only\)"):
+        faked_run(None)
+
+
+KERNEL = """# %%
+import os, sys, matplotlib
+print([__debug__, "extra" in globals(), matplotlib.rcParams["text.usetex"], sys.executable, os.getpid()])
+1
+2
+
+# %%
+import signal, time
+os.kill(os.getppid(), signal.SIGINT)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
+def test_a_kernel_is_this_python_without_the_users_settings_and_ends_with_ctrl_c(tmp_path, monkeypatch):
+    """The user has a kernel of the same name, and settings wherever IPython, matplotlib and Python look for them."""
+    spec = {"argv": ["/nowhere/python", "-f", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    for path, text in {
+        "kernels/python3/kernel.json": json.dumps(spec),
+        "profile_default/ipython_config.py": "c.InteractiveShell.ast_node_interactivity = 'all'",
+        "profile_default/startup/extra.py": "extra = 1",
+        "matplotlibrc": "text.usetex: True",
+        "startup.py": "extra = 2",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    for name in ("JUPYTER_PATH", "IPYTHONDIR", "MPLCONFIGDIR", "MATPLOTLIBRC"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    monkeypatch.setenv("MPLBACKEND", "no such backend")
+    (tmp_path / "00_x.py").write_text(KERNEL)
+    notebook, process = curriculum.build(tmp_path / "00_x.py"), []
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            curriculum.execute(notebook, "00_x", tmp_path / "outputs", on_start=process.append)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    printed, result = notebook.cells[0].outputs
+    assert printed.text == f"{[True, False, False, sys.executable, *process]}\n"
+    assert result.data["text/plain"] == "2"
+    with pytest.raises(ProcessLookupError):
+        os.kill(process[0], 0)
+
+
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(fresh.__file__)!r})
+import fresh
+fresh.start()
+import json, os, signal
+from setup import STRAY
+"""
+
+
+def script(tmp_path, code, *flags, **environment):
+    """Run a script that begins as those in tools/ do."""
+    (tmp_path / "script.py").write_text(SCRIPT + code, encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LABKIT"))}
+    command = [sys.executable, *flags, "script.py", "an argument", ""]
+    return subprocess.run(command, env=kept | environment, cwd=tmp_path, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["PYTHONOPTIMIZE", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONDEVMODE", "PYTHONWARNINGS"])
+def test_scripts_run_without_the_variables_that_lead_python_astray(tmp_path, name):
+    for module in ("argparse", "setup", "fresh", "json"):
+        (tmp_path / "other" / f"{module}.py").parent.mkdir(exist_ok=True)
+        (tmp_path / "other" / f"{module}.py").write_text("raise ImportError('of another project')")
+    value = {"PYTHONPATH": str(tmp_path / "other"), "PYTHONWARNINGS": "error"}.get(name, "1")
+    code = "print(json.dumps([sys.flags.optimize, *(set(STRAY) & set(os.environ)), *sys.argv[1:]]))"
+    ran = script(tmp_path, code, **{name: value})
+    assert (ran.stdout, ran.stderr) == ('[0, "an argument", ""]\n', "")
+
+
+def test_scripts_run_with_their_asserts(tmp_path):
+    assert "AssertionError: must stop" in script(tmp_path, "assert False, 'must stop'", "-O").stderr
+
+
+@pytest.mark.parametrize(("given", "used"), [("out", "{folder}/out"), ("", "{root}/outputs"), (None, "{root}/outputs")])
+def test_scripts_and_their_kernels_have_one_folder_for_outputs(tmp_path, given, used):
+    environment = {} if given is None else {"LABKIT_OUTPUTS": given}
+    shown = script(tmp_path, "print(os.environ['LABKIT_OUTPUTS'])", **environment).stdout.strip()
+    assert Path(shown) == Path(used.format(folder=tmp_path.resolve(), root=curriculum.ROOT))
+
+
+def test_scripts_replace_what_a_terminal_cannot_print(tmp_path):
+    ran = script(tmp_path, "print('✓ holds'); print('≥', file=sys.stderr)", PYTHONIOENCODING="cp1252")
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("? holds\n", "?\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("raise KeyboardInterrupt", f"\n{fresh.INTERRUPTED}\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()", f"\n{fresh.INTERRUPTED}\n"),
+        ("open('no.txt')", "This cannot go on: [Errno 2] No such file or directory: 'no.txt'.\n"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
+def test_scripts_end_with_a_sentence(tmp_path, code, sentence):
+    ran = script(tmp_path, code)
+    assert ran.stderr == sentence
+    assert ran.returncode != 0
+
+
+def test_an_error_of_a_script_has_its_traceback(tmp_path):
+    assert script(tmp_path, "1 / 0").stderr.startswith("Traceback")
+
+
+def test_every_script_begins_so():
+    others = {"setup", "lock", "fresh"}  # the first two install
+    for path in Path(fresh.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if '__name__ == "__main__"' in text and path.stem not in others and not path.stem.startswith("grade"):
+            assert text.split("fresh.start()")[0].count("\nimport ") == 2, path  # os and sys
 
 
 def test_pilot_measures_claims_on_other_replicates_and_does_not_repeat_itself(small_curriculum, monkeypatch, capsys):
@@ -120,6 +357,21 @@ def test_claims_are_measured_on_replicates_of_their_own(without_kernels, monkeyp
     )
     assert page.count("\n## ") == 2
     assert claims.line(claims.CLAIMS.read()) in page
+
+
+@pytest.mark.parametrize("replicates", ["4", "0", "-5"])
+def test_too_few_replicates_are_refused_at_once(monkeypatch, capsys, replicates):
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", replicates])
+    with pytest.raises(SystemExit):
+        claims.main()
+    assert f"a claim needs 5 replicates or more, not {replicates}." in capsys.readouterr().err
+
+
+def test_a_notebook_whose_claims_are_not_all_recorded_is_not_stored(without_kernels, monkeypatch):
+    monkeypatch.setattr(curriculum, "shown_claims", lambda notebook: 2)
+    monkeypatch.setattr("sys.argv", ["claims.py", "--replicates", "10", "00"])
+    assert "00_good stopped, and nothing of it is stored. OSError: Its ledger does not hold all" in claims.main()
+    assert not claims.CLAIMS.table.exists()
 
 
 def test_claims_go_on_notebook_by_notebook(without_kernels, monkeypatch):
@@ -418,10 +670,10 @@ def workspace_copy(name="00_good"):
     return lab.WORKSPACE / "notebooks" / f"{name}.ipynb"
 
 
-def edit_copy(text="print('my work')"):
-    notebook = nbformat.read(workspace_copy(), as_version=4)
+def edit_copy(text="print('my work')", name="00_good"):
+    notebook = nbformat.read(workspace_copy(name), as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(text))
-    nbformat.write(notebook, workspace_copy())
+    nbformat.write(notebook, workspace_copy(name))
 
 
 def renew_source():
@@ -435,7 +687,8 @@ def test_lab_copies_without_outputs(small_curriculum):
     assert all(not cell.get("outputs") for cell in notebook["cells"])
 
 
-def test_lab_copies_the_labs_with_stubs(small_curriculum):
+def test_lab_copies_the_labs_with_stubs(small_curriculum, monkeypatch):
+    monkeypatch.setattr(labs, "SOURCES", LABS)
     lab.prepare()
     copies = sorted((lab.WORKSPACE / "labs").iterdir())
     assert [path.stem for path in copies] == [source.stem for source in labs.sources()]
@@ -459,7 +712,7 @@ def test_lab_keeps_the_learners_work_when_nobody_can_be_asked(small_curriculum, 
     lab.prepare()
     assert "yours is kept" in capsys.readouterr().out
     assert "my work" in workspace_copy().read_text()
-    assert "new text" in workspace_copy("00_good.new").read_text()
+    assert "new text" in workspace_copy("00_good.new1").read_text()
     lab.prepare()
     assert "my work" in workspace_copy().read_text()
 
@@ -474,6 +727,115 @@ def test_lab_replaces_only_after_a_yes_and_keeps_a_backup(small_curriculum):
     assert "kept as 00_good.backup1.ipynb" in sentence
     assert "my work" in workspace_copy("00_good.backup1").read_text()
     assert "my work" not in workspace_copy().read_text()
+
+
+def test_lab_never_writes_over_what_a_learner_may_have_touched(small_curriculum, monkeypatch):
+    """Not even over an earlier new version, which is where the learner may work now."""
+    monkeypatch.setattr("sys.stdin", None)
+    lab.prepare()
+    edit_copy("print('first work')")
+    for number in (1, 2, 3):
+        renew_source()
+        lab.prepare()
+        edit_copy(f"print('work {number}')", f"00_good.new{number}")
+    texts = "".join(path.read_text() for path in workspace_copy().parent.iterdir())
+    assert all(texts.count(work) == 1 for work in ("first work", "work 1", "work 2", "work 3"))
+    lab.prepare()
+    assert not workspace_copy("00_good.new4").exists()
+
+
+class Terminal(io.StringIO):
+    """Standard input at which someone types."""
+
+    def isatty(self):
+        return True
+
+
+def test_lab_numbers_backups(small_curriculum, monkeypatch):
+    lab.prepare()
+    monkeypatch.setattr("sys.stdin", Terminal("y\ny\n"))
+    for number in (1, 2):
+        edit_copy(f"print('work {number}')")
+        renew_source()
+        lab.prepare()
+    assert "work 1" in workspace_copy("00_good.backup1").read_text()
+    assert "work 2" in workspace_copy("00_good.backup2").read_text()
+
+
+@pytest.mark.parametrize("state", [b"", b"{", b"[1]", b"null", b'{"00_good": [3]}', b"\xff\xfe", b'"00_good"'])
+def test_lab_takes_a_broken_state_for_an_empty_one(small_curriculum, state):
+    lab.prepare()
+    edit_copy()
+    lab.COPIED.write_bytes(state)
+    lab.prepare()
+    assert "my work" in workspace_copy().read_text()
+    assert json.loads(lab.COPIED.read_text()).keys() >= {"00_good", "01_bad"}
+
+
+@pytest.mark.parametrize("content", [b"", b"\xe9\x00", "no JSON ✓".encode(), None])
+def test_lab_keeps_a_copy_that_is_no_notebook(small_curriculum, content):
+    """None: a folder of that name, which cannot be read as a file."""
+    lab.prepare()
+    workspace_copy().unlink()
+    workspace_copy().mkdir() if content is None else workspace_copy().write_bytes(content)
+    renew_source()
+    lab.prepare()
+    assert workspace_copy().is_dir() if content is None else workspace_copy().read_bytes() == content
+    assert "new text" in workspace_copy("00_good.new1").read_text()
+
+
+def test_other_line_ends_are_no_work_of_the_learners(small_curriculum):
+    lab.prepare()
+    workspace_copy().write_bytes(workspace_copy().read_bytes().replace(b"\n", b"\r\n"))
+    renew_source()
+    lab.prepare()
+    assert "new text" in workspace_copy().read_text()
+
+
+def test_lab_remembers_what_it_has_copied_when_it_is_stopped(small_curriculum, monkeypatch):
+    def stopped():
+        yield "notebooks", "00_good", curriculum.build(curriculum.SOURCES / "00_good.py")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lab, "notebooks", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        lab.prepare()
+    assert list(json.loads(lab.COPIED.read_text())) == ["00_good"]
+    assert sorted(path.name for path in lab.WORKSPACE.iterdir()) == [".copied.json", "notebooks"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    def half(path):
+        with curriculum.replaced(path) as partial:
+            partial.write_text("n")
+            raise OSError("the disk is full")
+
+    curriculum.write(tmp_path / "file", "old")
+    with pytest.raises(OSError, match="full"):
+        half(tmp_path / "file")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "replace"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("\n", False), ("", False)]
+)
+def test_only_a_yes_replaces_a_copy(monkeypatch, typed, replace):
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert lab.ask_to_replace("00_good") == replace
+
+
+@pytest.mark.parametrize(("user", "arguments", "hint"), [(0, [], True), (0, ["--allow-root"], False), (7, [], False)])
+def test_jupyterlab_starts_and_root_is_told_how(small_curriculum, monkeypatch, capsys, user, arguments, hint):
+    started = []
+    monkeypatch.setattr(fresh, "become", lambda *command_and_environment: started.append(command_and_environment))
+    monkeypatch.setattr(os, "geteuid", lambda: user, raising=False)
+    monkeypatch.setenv("JUPYTER_PATH", "/nowhere")
+    lab.main(arguments)
+    ((command, environment),) = started
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[5:] == arguments
+    assert "JUPYTER_PATH" not in environment
+    assert (f"{Path('tools') / 'lab.py'} --allow-root" in capsys.readouterr().out) == hint
 
 
 def test_derived_files_are_up_to_date():

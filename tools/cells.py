@@ -10,9 +10,17 @@ The exit status is 1 where something is wrong:
 - a notebook in SECOND_EDITION exceeds the limits of cells.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import ast
 import statistics
-import sys
 
 import curriculum
 import pilot

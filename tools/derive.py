@@ -5,9 +5,17 @@ python tools/derive.py            write
 python tools/derive.py --check    only compare; exit status 1 where something is out of date
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import base64
 import re
-import sys
 
 import claims
 import curriculum
@@ -142,7 +150,8 @@ def main(arguments):
             print(sentence)
         return 1 if old else 0
     for path in old:
-        path.write_bytes(derived[path])
+        with curriculum.replaced(path) as partial:
+            partial.write_bytes(derived[path])
         print(f"{path.relative_to(curriculum.ROOT)}: renewed.")
     return 0
 

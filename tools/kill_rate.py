@@ -9,9 +9,17 @@ source says why, in a line `- ``mutated line``: why`. The exit status is 1 where
 refused, or a survivor is not explained. The table goes to outputs/tables/kill_rate.csv.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import difflib
 import re
-import sys
 
 import pandas as pd
 from cosmic_ray.mutating import mutate_code

@@ -19,17 +19,25 @@
     labs/checks/labNN_topic.py         the checks, importable as labkit.labs.labNN_topic
 
     python tools/labs.py build [01 ...]    rebuild, execute, store
-    python tools/labs.py check             prove that they agree; list what is stale
+    python tools/labs.py check [01 ...]    prove that they agree; list what is stale
     python tools/labs.py release [01 ...]  for a course: outputs/release/, without hints, solutions, hidden tests
     python tools/labs.py nbgrader [01 ...] for a course that uses nbgrader: its source/ folder, in outputs/nbgrader/
 """
+
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
 
 import argparse
 import contextlib
 import io
 import linecache
 import re
-import sys
 import tempfile
 import types
 import zipfile
@@ -82,12 +90,8 @@ def dots(n):
 
 
 def sources(numbers=()):
-    """The labs' source files in order; those whose number is one of `numbers`, where any are given."""
-    found = sorted(SOURCES.glob("lab[0-9][0-9]_*.py"))
-    for number in numbers:
-        if not any(path.name.startswith(f"lab{number}") for path in found):
-            sys.exit(f"There is no lab {number}: choose from {', '.join(path.stem[3:5] for path in found)}.")
-    return [path for path in found if not numbers or path.stem[3:5] in numbers]
+    """The labs' source files in order; those with one of `numbers` (two digits or a name), where any are given."""
+    return curriculum.chosen("lab", sorted(SOURCES.glob("lab[0-9][0-9]_*.py")), numbers)
 
 
 def executable(source):
@@ -343,13 +347,18 @@ def built_files(source):
 
 
 def build_command(numbers):
+    problems = []
     for source in sources(numbers):
         print(f"{source.stem}: building and executing ...", flush=True)
-        for path, text in built_files(source).items():
-            path.write_text(text, encoding="utf-8")
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
-            notebook = curriculum.execute_twice(build(source, "solutions"), source.stem, outputs)
-        curriculum.save(notebook, LABS / "solutions" / f"{source.stem}.ipynb")
+        try:
+            for path, text in built_files(source).items():
+                curriculum.write(path, text)
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
+                notebook = curriculum.execute_twice(build(source, "solutions"), source.stem, outputs)
+            curriculum.save(notebook, LABS / "solutions" / f"{source.stem}.ipynb")
+        except Exception as error:
+            problems.append(f"{source.stem} is not rebuilt. {error}")
+    return "\n".join(problems) or None
 
 
 def without_labkit(text):
@@ -374,27 +383,30 @@ def disagreements(source):
     return problems
 
 
-def check_command():
-    problems = [problem for source in sources() for problem in disagreements(source)]
-    for source in sources():
+def check_command(numbers):
+    found = sources(numbers)
+    problems = [problem for source in found for problem in disagreements(source)]
+    for source in found:
         recorded = nbformat.read(LABS / "solutions" / f"{source.stem}.ipynb", as_version=4).metadata.get("labkit", {})
         if any(recorded.get(key) != value for key, value in provenance(source).items()):
             print(f"labs/solutions/{source.stem}.ipynb is stale: `make labs` renews it.")
     print(*problems, sep="\n", end="\n" if problems else "")
-    print(f"{len(sources())} lab(s) checked, {len(problems)} out of step with the source.")
+    print(f"{len(found)} lab(s) checked, {len(problems)} out of step with the source.")
     return 1 if problems else 0
 
 
 def release_command(numbers):
     """Student notebooks for a course, and a zip of them, in outputs/release/."""
     folder = outputs_dir() / "release"
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = sources(numbers)
     for source in chosen:
         curriculum.save(build(source, "graded"), folder / f"{source.stem}.ipynb")
-    with zipfile.ZipFile(folder / "labs.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        curriculum.replaced(folder / "labs.zip") as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file,
+    ):
         for source in chosen:
-            archive.write(folder / f"{source.stem}.ipynb", f"{source.stem}.ipynb")
+            file.write(folder / f"{source.stem}.ipynb", f"{source.stem}.ipynb")
     print(f"{len(chosen)} lab(s) without hints and solutions in {folder}, all of them in labs.zip.")
 
 
@@ -406,16 +418,16 @@ def nbgrader_command(numbers):
     print(f"{len(sources(numbers))} lab(s) for nbgrader in {folder}.")
 
 
+COMMANDS = {"build": build_command, "check": check_command, "release": release_command, "nbgrader": nbgrader_command}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["build", "check", "release", "nbgrader"])
+    parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("numbers", nargs="*", help="numbers of labs, such as 01")
     chosen = parser.parse_args()
     try:
-        if chosen.command == "check":
-            return check_command()
-        commands = {"build": build_command, "release": release_command, "nbgrader": nbgrader_command}
-        return commands[chosen.command](chosen.numbers)
+        return COMMANDS[chosen.command](chosen.numbers)
     except LabError as error:
         return str(error)
 

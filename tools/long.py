@@ -11,12 +11,21 @@ constants, and take no time; the last of them names the long runs and gives each
 Beside <name>.csv lies <name>.json, which says what the table rests on: hashes, grid, seeds, machine, date, command.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import argparse
 import datetime
 import importlib.util
 import json
 import platform
-import sys
+import tempfile
 
 import curriculum
 import jupytext
@@ -103,10 +112,8 @@ def write(name, source, run, table):
     }
     table = table.map(readable)
     table[nested] = table[nested].map(json.dumps)
-    for suffix, text in ((".csv", table.to_csv(index=False)), (".json", json.dumps(record, indent=1) + "\n")):
-        partial = RESULTS / f"{name}{suffix}.partial"
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(RESULTS / f"{name}{suffix}")
+    curriculum.write(RESULTS / f"{name}.csv", table.to_csv(index=False))
+    curriculum.write(RESULTS / f"{name}.json", json.dumps(record, indent=1) + "\n")
 
 
 def run_all(source):
@@ -116,7 +123,7 @@ def run_all(source):
         if not changed(name, run):
             print(f"{name}: up to date.")
             continue
-        (RESULTS / f"{name}.csv.partial").touch()  # better now than after hours: can the table be written?
+        tempfile.TemporaryFile(dir=RESULTS).close()  # better now than after hours: can the table be written?
         table = sweep.run(run["experiment"], run["grid"], run["seeds"], name=name, data=run.get("data"))
         failed = table[table.status == "failed"]
         if len(failed):
@@ -143,7 +150,7 @@ def check(sources):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("numbers", nargs="*", help="first digits of the notebooks, such as 04")
+    parser.add_argument("numbers", nargs="*", help="numbers of notebooks, such as 04")
     arguments = parser.parse_args()
     sources = curriculum.sources(arguments.numbers)
     if arguments.check:
@@ -153,7 +160,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit("Interrupted. The runs that were finished are kept; the same command goes on from there.")
+    sys.exit(main())

@@ -11,13 +11,20 @@ stopped, and a notebook whose code and labkit have not changed is not run again.
 outputs/pilot/: look at the figures there, before you see those of the replicates that a notebook is published with.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import argparse
 import datetime
 import hashlib
 import json
-import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +35,12 @@ import jupytext
 import nbformat
 import numpy as np
 import pandas as pd
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from scipy import stats
 from tqdm import tqdm
 
 import labs
 from labkit import sweep
+from labkit.evidence import MIN_REPLICATES
 from labkit.ledger import Ledger, outputs_dir
 
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
@@ -183,9 +190,7 @@ class Target(NamedTuple):
     def write(self, rows):
         """Store the table, whole or not at all."""
         rows = rows.rename(columns={name: self.prefix + name for name in ("replicates", "mean", "sd")})
-        partial = self.table.with_suffix(".partial")
-        rows.to_csv(partial, index=False, float_format="%.6g")
-        partial.replace(self.table)
+        curriculum.write(self.table, rows.to_csv(index=False, float_format="%.6g"))
 
     def is_up_to_date(self, source, replicates=None):
         """Whether the rows of a notebook are of its code, of this labkit, and of as many replicates."""
@@ -203,21 +208,28 @@ PILOT = Target("pilot", 1000, curriculum.ROOT / "data" / "results" / "claims_pil
 
 def measure(target, source, replicates):
     """Run a notebook on the target's replicates. Returns a row a claim, and what went wrong or None."""
+    try:
+        return rows_of(target, source, replicates), None
+    except Exception as error:
+        return [], f"{source.stem} stopped, and nothing of it is stored. {curriculum.reason(error)}"
+
+
+def rows_of(target, source, replicates):
+    """A row a claim of a notebook, run on the target's replicates. Raises whatever goes wrong on the way."""
     notebook, provenance = labs.executable(source), curriculum.provenance(source)
     n, code = parameter_value(notebook, "REPLICATES"), code_sha256(source)
     with_parameters(notebook, BASE_SEED=target.base_seed, REPLICATES=replicates)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
+        settings = {"LABKIT_CLAIMS": "record", "LABKIT_JOBS": "1"}
         try:
-            settings = {"LABKIT_CLAIMS": "record", "LABKIT_JOBS": "1"}
             curriculum.execute(notebook, source.stem, outputs, environment=settings)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            reason = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else str(error)
-            return [], f"{source.stem} stopped, and nothing of it is stored. {reason}"
         finally:
             curriculum.save(notebook, outputs_dir() / target.tool / f"{source.stem}.ipynb")  # its figures, to look at
         ledger = Ledger(os.path.join(outputs, "ledger.sqlite"))
-        claims = ledger.query("SELECT * FROM claim WHERE NOT demonstration ORDER BY id")
+        claims = ledger.query("SELECT * FROM claim ORDER BY id")
         device = ledger.query("SELECT device, threads, torch FROM session").iloc[0]
+    if curriculum.shown_claims(notebook) > len(claims):
+        raise OSError("Its ledger does not hold all claims: is the disk full?")
     made = {
         "code_sha256": code,
         "labkit_sha256": provenance["labkit_sha256"],
@@ -226,11 +238,10 @@ def measure(target, source, replicates):
         f"{device.threads} thread(s), torch {device.torch}",
         "command": f"python tools/{target.tool}.py --replicates {replicates} {source.stem.split('_')[0]}",
     }
-    rows = [
+    return [
         {"notebook": source.stem, **summarise(claim, n), **made, "source": claim["source"]}
-        for _, claim in claims.iterrows()
+        for _, claim in claims[claims.demonstration == 0].iterrows()
     ]
-    return rows, None
 
 
 def renew(target, sources, replicates):
@@ -253,7 +264,10 @@ def arguments(description):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=20)
     parser.add_argument("numbers", nargs="*", help="of notebooks and labs, such as 00 and lab01")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    if chosen.replicates < MIN_REPLICATES:
+        parser.error(f"a claim needs {MIN_REPLICATES} replicates or more, not {chosen.replicates}.")
+    return chosen
 
 
 def main():
@@ -266,10 +280,5 @@ def main():
     return "\n".join(problems) or None
 
 
-INTERRUPTED = "Interrupted. The notebooks that were finished are kept; the same command goes on from there."
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.exit(main())
