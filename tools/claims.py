@@ -34,7 +34,7 @@ Each notebook ran once on {replicates} fresh replicates (seeds from {seed} on), 
 that chose the thresholds. *Measured* is their mean ± standard deviation; *distance* is from the mean to the threshold,
 in such deviations and on the scale on which the claim is tested (the logarithm for ratios, the logit for rates).
 *Severity* is how much of the effect the threshold demands, on the same scale: (threshold − control) / (mean − control),
-so 0 demands nothing and 1 all that was measured; its median over all claims is {severity:.2f}. *n* is the number of
+so 0 demands nothing and 1 all that was measured; its median over all claims is {severity}. *n* is the number of
 replicates in the notebook; *fails* is how often its test with that n would miss, or its control meet the threshold,
 were their values normal with these means and deviations: an estimate from {replicates} values.
 """
@@ -52,8 +52,8 @@ def percent(probability):
 
 def line(table):
     """What the table comes to, in a paragraph."""
-    names = sorted(table.notebook.unique())
-    which = "all notebooks and labs" if len(names) == len(pilot.sources()) else ", ".join(map(short, names))
+    missing = [short(source.stem) for source in pilot.sources() if source.stem not in set(table.notebook)]
+    which = "all notebooks and labs" + (f" but {', '.join(missing)}" if missing else "")
     at_least = max(0.0, 1 - table.predicted_failure_rate.sum())
     return (
         f"The {len(table)} claims of {which}, measured on {table.replicates.min()} fresh replicates: in a run on a new "
@@ -73,9 +73,8 @@ def measured(claim):
 
 def page(table):
     """The table in Markdown, a section a notebook."""
-    text = HEAD.format(
-        line=line(table), replicates=table.replicates.min(), seed=CLAIMS.base_seed, severity=table.severity.median()
-    )
+    median = f"{table.severity.median():.2f}" if table.severity.notna().any() else "not measured yet"
+    text = HEAD.format(line=line(table), replicates=table.replicates.min(), seed=CLAIMS.base_seed, severity=median)
     for notebook, claims in table.groupby("notebook"):
         first = claims.iloc[0]
         text += f"\n## {notebook}\n\n{first.date}, {first.machine}\n\n"

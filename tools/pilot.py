@@ -185,7 +185,9 @@ class Target(NamedTuple):
         """The table, without the prefix; empty where there is none yet."""
         if not self.table.exists():
             return pd.DataFrame(columns=["notebook"])
-        return pd.read_csv(self.table).rename(columns=lambda name: name.removeprefix(self.prefix))
+        table = pd.read_csv(self.table).rename(columns=lambda name: name.removeprefix(self.prefix))
+        later = [name for name in ("control_is", "severity") if name not in table]  # than an older table
+        return table.reindex(columns=[*table, *later])
 
     def write(self, rows):
         """Store the table, whole or not at all."""
