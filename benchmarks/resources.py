@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 import curriculum
+import pilot
 
 import labs
 
@@ -31,11 +32,8 @@ def children():
 
 def main(numbers):
     print(f"{'notebook':<30}{'CPU seconds':>12}{'clock seconds':>15}{'peak MB':>9}")
-    built = {path.stem: curriculum.build(path) for path in curriculum.sources()}
-    built |= {path.stem: labs.build(path, "solutions") for path in labs.sources()}
-    for name, notebook in built.items():
-        if numbers and not name.startswith(tuple(numbers)):
-            continue
+    for source in pilot.sources(numbers):
+        name, notebook = source.stem, labs.executable(source)
         before, start = children()[0], time.perf_counter()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as outputs:
             curriculum.execute(notebook, name, outputs, environment=ONE_THREAD)

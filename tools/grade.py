@@ -16,15 +16,22 @@ something could not be written. labs/INSTRUCTORS.md tells more, also what this p
 tools/submissions.py reads, tools/grade_one.py grades, tools/gradebook.py writes.
 """
 
+import os
+import sys
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
+    import fresh
+
+    fresh.start()
+
 import argparse
 import contextlib
 import json
-import os
 import queue
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import traceback
