@@ -83,7 +83,8 @@ def page(table):
         for claim in claims.itertuples():
             rate = claim.predicted_failure_rate
             rate = f"{rate:.0e}" if rate > 1e-9 else "< 1e-9"
-            control = claim.control_is if pd.notna(claim.control_is) else "none"
+            nothing = "none" if pd.isna(claim.control_mean) else "–"  # in older tables it has no words
+            control = claim.control_is if pd.notna(claim.control_is) else nothing
             demands = f"{claim.severity:.2f}" if pd.notna(claim.severity) else "–"
             cells = [claim.statement, control, claim.source, f"{claim.side} {claim.threshold}", measured(claim)]
             cells += [f"{claim.distance_in_sd:.1f}", demands, claim.n_in_notebook, rate]
