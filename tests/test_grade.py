@@ -556,7 +556,11 @@ def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path, send,
     out = tmp_path / "out"
     options = ["--checks", labs, "--private", labs / "none", "--out", out, "--jobs", 1]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(**call_of(one, *options), **pipes, start_new_session=True)
+
+    def heed():  # also where these tests run in the background, or under nohup
+        signal.signal(getattr(signal, number), signal.SIG_DFL)
+
+    process = subprocess.Popen(**call_of(one, *options), **pipes, start_new_session=True, preexec_fn=heed)
     while "[1/2] ada" not in process.stdout.readline():
         assert process.poll() is None
     assert read(out)["ada"]["points"] == "8"  # before the other is graded
