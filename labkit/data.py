@@ -22,51 +22,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from sklearn.datasets import load_digits
 
-
-def whole(name, value, least=0, most=2**63 - 1):
-    """`value` as an int, whoever made it: 100, 1e2, NumPy's or PyTorch's. ValueError where it is no such number."""
-    try:
-        number = int(value)
-        if number == value and least <= number <= most and not isinstance(value, (bool, np.bool_)):
-            return number
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        pass
-    limits = f"from {least} to {most}" if most < 2**63 - 1 else f"of at least {least}"
-    raise ValueError(f"{name} must be a whole number {limits}, not {value!r}.")
-
-
-def as_tensor(values, name):
-    """Numbers as a tensor without gradients, from a tensor, array, DataFrame, Series or list.
-
-    A tensor keeps its memory, all else is copied. Whole numbers of kinds that PyTorch hardly computes with become
-    int64. Raises ValueError for text, dates, missing values (None, NA) and rows of different lengths.
-    """
-    if not isinstance(values, torch.Tensor):
-        try:
-            array = np.asarray(values)
-            if array.dtype == object:  # a DataFrame of numbers of several kinds
-                array = np.asarray(array.tolist())
-            wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
-            native = np.float64 if wide else array.dtype.newbyteorder("=")
-            values = torch.tensor(array.astype(native, order="C"))
-        except (TypeError, ValueError, RuntimeError):
-            kind = type(values).__name__
-            raise ValueError(
-                f"{name} must hold numbers, none of them missing, in rows of one length: this {kind} does not."
-            ) from None
-    values = values.detach() if values.layout == torch.strided else values.detach().to_dense()
-    return values if values.dtype in _KEPT or values.is_floating_point() else values.long()
-
-
-_KEPT = (torch.bool, torch.uint8, torch.int32, torch.int64, torch.complex64, torch.complex128)
-
-
-def finite(values):
-    """Whether no number of a tensor is NaN or infinite. Looks at the extremes, without a copy of the data."""
-    if not (values.is_floating_point() and values.numel()):
-        return True
-    values = values.float() if values.itemsize == 1 else values  # numbers of 8 bits have no extremes in PyTorch
-    return bool(torch.stack(values.aminmax()).isfinite().all())
+from labkit.gate import finite, whole
 
 
 def _check(inputs, targets, factors, axis=0):

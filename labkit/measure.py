@@ -11,8 +11,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from labkit import gate
-from labkit.data import as_tensor, whole
-from labkit.models import mode
+from labkit.gate import as_tensor, mode, whole
 
 ROUNDING = 1e-12  # numbers that differ by less than this share of their size are the same: a mean is not exact
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from labkit.data import whole
+from labkit.gate import mode, whole
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
 NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}  # of an `mlp`
@@ -43,18 +43,6 @@ def seeded(seed):
         torch.set_rng_state(before[2])
         if gpu is not None:
             torch.cuda.set_rng_state_all(gpu) if cuda else torch.mps.set_rng_state(gpu)
-
-
-@contextlib.contextmanager
-def mode(model, training):
-    """Training mode (True) or evaluation mode (False) for the block; every module's own mode is restored after it."""
-    before = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was in before.items():
-            module.training = was
 
 
 class Residual(nn.Module):

@@ -25,11 +25,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from labkit import gate, models
-from labkit.data import Examples, as_tensor, whole
-from labkit.gate import compared, name_of, plain, reason
+from labkit.data import Examples
+from labkit.gate import as_tensor, compared, mode, name_of, plain, reason, whole
 from labkit.ledger import Ledger, outputs_dir
 from labkit.measure import accuracy
-from labkit.models import mlp, mode, seeded
+from labkit.models import mlp, seeded
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = {

@@ -14,7 +14,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
-from labkit import data
+from labkit import data, gate
 from labkit.data import (
     Dataset,
     Examples,
@@ -329,7 +329,7 @@ def test_every_type_of_number_has_a_fingerprint(dtype):
     ],
 )  # fmt: skip
 def test_as_tensor_takes_whatever_holds_numbers(values, expected):
-    torch.testing.assert_close(data.as_tensor(values, "inputs"), expected, rtol=0, atol=0)
+    torch.testing.assert_close(gate.as_tensor(values, "inputs"), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -337,19 +337,19 @@ def test_as_tensor_takes_whatever_holds_numbers(values, expected):
 )
 def test_as_tensor_refuses_what_holds_no_numbers(values):
     with pytest.raises(ValueError, match="targets must hold numbers, none of them missing"):
-        data.as_tensor(values, "targets")
+        gate.as_tensor(values, "targets")
 
 
 @pytest.mark.parametrize("value", [7, 7.0, np.int8(7), np.float32(7), torch.tensor(7), np.array(7)])
 def test_whole_takes_the_numbers_of_all(value):
-    assert data.whole("n", value) == 7
-    assert type(data.whole("n", value)) is int
+    assert gate.whole("n", value) == 7
+    assert type(gate.whole("n", value)) is int
 
 
 @pytest.mark.parametrize("value", [-1, 7.5, True, None, "7", np.nan, np.inf, [7, 8]])
 def test_whole_refuses(value):
     with pytest.raises(ValueError, match="n must be a whole number of at least 0, not"):
-        data.whole("n", value)
+        gate.whole("n", value)
 
 
 def test_examples_sha256_shows_a_change_in_place():
