@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Before PyTorch starts: two workers that have two threads each wait for one another most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def own_outputs(tmp_path, monkeypatch):
