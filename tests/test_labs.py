@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 import labs
-from labkit import check
+from labcheck import check
 
 SOURCES = labs.sources()
 SEEDS = range(4)  # of the inputs on which each answer is tried
@@ -166,7 +166,7 @@ SMALL = '''\
 # {exercises}
 
 # %%
-from labkit import check
+from labcheck import check
 
 lab = check.lab("lab99_small")
 
@@ -188,7 +188,8 @@ def mean(x):
 # That is what a mean is.
 
 # %% checks="mean"
-from labkit.check import call, compare
+from labcheck.compare import compare
+from labcheck.exercise import call
 
 
 @checks("mean")
