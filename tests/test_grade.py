@@ -182,7 +182,8 @@ TRICKS = {
         "from labcheck import compare, exercise, perform, transport\ncompare.compare = lambda *a, **k: None\n"
         "exercise.run_check = lambda *a: (exercise.Outcome('c', 'ok', '', ''), False)\n"
         "check.perform = lambda *a: exercise.Reply()\nplain = transport.encode\n"
-        "transport.encode = perform.encode = lambda v: plain(v) if not isinstance(v, np.ndarray) else {'opaque': ['ok', 'ok']}",
+        "fake = lambda v: plain(v) if not isinstance(v, np.ndarray) else {'opaque': ['ok', 'ok']}\n"
+        "transport.encode = perform.encode = fake",
     ],
     "renamed_function": [*GOOD[:3], DESCENDING.replace("descending", "sort_desc"), *GOOD[4:]],
     "deleted_cells": [HEAD, MEAN, COUNTER, MEDIAN],
@@ -1040,16 +1041,8 @@ def test_real_labs_with_the_guides_private_check(tmp_path):
     private = tmp_path / "private" / "lab01_perceptron_to_autodiff.py"
     private.parent.mkdir()
     private.write_text(re.search(r"```python\n(from labcheck.*?)```", guide, re.DOTALL)[1], encoding="utf-8")
-    main = [
-        sys.executable,
-        "-m",
-        "labcheck.grade",
-        tmp_path / "in",
-        "--out",
-        tmp_path / "out",
-        "--private",
-        private.parent,
-    ]
+    options = ["--out", tmp_path / "out", "--private", private.parent]
+    main = [sys.executable, "-m", "labcheck.grade", tmp_path / "in", *options]
     done = subprocess.run([str(each) for each in main], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "out" / "gradebook.csv").open(encoding="utf-8-sig", newline="") as file:

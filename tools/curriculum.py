@@ -56,7 +56,7 @@ NOT_FOR_KERNELS += ("MPLBACKEND", "MATPLOTLIBRC")
 ONE_THING = "Bind no name to two things."
 
 COLAB_CELL = """\
-# On Colab this cell installs the course's helper module. Everywhere else it does nothing.
+# On Colab this cell installs the course's helper packages. Everywhere else it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
