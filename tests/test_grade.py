@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -582,6 +583,24 @@ def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path, send,
     assert processes.alive(started) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no signal can be sent to a thread there")
+def test_a_signal_that_does_not_wake_the_main_thread_ends_a_grading():
+    grader = grade.Grader({}, 1, {})
+
+    def work(submission):
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        for _ in range(100):
+            if grader.interrupted:
+                break
+            time.sleep(0.1)
+        return submission
+
+    grader.grade, begin = work, time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        grader.grade_all([submissions.Submission(None, "ada")], print)
+    assert time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize("stdout", ["narrow", "nobody reads", "closed"])
 def test_the_terminal_ends_no_grading(one, labs, tmp_path, stdout):
     (one / "ada_lab97.ipynb").rename(one / "Łukasz_lab97.ipynb")
@@ -676,6 +695,15 @@ def test_a_bad_call_is_one_sentence(one, own_labs, tmp_path, capsys):
     assert "cannot be written to" in refused(capsys, one, "--out", tmp_path / "file" / "out")
     assert "--jobs is at least 1" in refused(capsys, one, "--jobs", 0)
     assert "There is no user" in refused(capsys, one, "--user", "nobody of this name")
+
+
+def test_the_command_finds_its_own_modules_whatever_the_callers_settings(tmp_path):
+    """As those of a shell that is set up for another project."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('built for another Python')")
+    settings = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "1"}
+    command = [sys.executable, "-m", "labcheck.grade", "missing"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "missing is no folder.\n")
 
 
 def test_broken_private_checks_stop_before_the_first_submission(one, own_labs, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """tools/rooms.py finds each kind of breach, and the rooms of this house have none."""
 
+import tomllib
+
 import pytest
 import rooms
 
@@ -8,7 +10,7 @@ WHOLE = {
     "labkit/data.py": "import numpy\n\nSIZE = 1\n",
     "labkit/train.py": "from labkit import data\nfrom labkit.data import SIZE\n\n\ndef fit():\n    pass\n",
     "labkit/gate.py": "import labs_of_another\n",
-    "labcheck/check.py": "import labkit\nfrom labcheck import compare\n\ndef lab():\n    from labkit.train import fit\n",
+    "labcheck/check.py": "import labkit\nfrom labcheck import compare\ndef lab():\n    from labkit.train import fit\n",
     "labcheck/compare.py": "from . import perform\n",
     "labcheck/perform.py": "",
     "audit/report.py": "from labkit.train import fit\n",
@@ -81,6 +83,12 @@ def test_what_counts_as_a_line_and_as_a_name():
     text += 'class D:\n    """Docstring."""\n\n    e = """of\n    two lines"""\n\n\nasync def f(g=1):\n    h = 2\n'
     assert rooms.code_lines(text) == 1 + 4 + 3 + 2
     assert rooms.public_names(text) == ["A", "B", "D", "f"]
+
+
+def test_all_packages_are_installed():
+    setuptools = tomllib.loads((rooms.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert set(rooms.PACKAGES) < set(setuptools["packages"])
+    assert set(setuptools["package-dir"]) < set(setuptools["packages"])
 
 
 def test_the_rooms_keep_their_rules(capsys):
