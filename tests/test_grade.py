@@ -588,6 +588,7 @@ def test_a_signal_that_does_not_wake_the_main_thread_ends_a_grading():
     grader = grade.Grader({}, 1, {})
 
     def work(submission):
+        time.sleep(0.5)  # by then the main thread waits
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         for _ in range(100):
             if grader.interrupted:

@@ -290,7 +290,6 @@ def test_a_change_of_the_source_is_noticed(small, monkeypatch, tmp_path):
     for folder in ("checks", "solutions"):
         (tmp_path / folder).mkdir()
     monkeypatch.setattr(labs, "LABS", tmp_path)
-    monkeypatch.setattr(labs, "provenance", lambda source: {"source_sha256": curriculum.sha256(source)})
     for path, text in labs.built_files(small).items():
         path.write_text(text, encoding="utf-8")
     curriculum.save(labs.build(small, "solutions"), tmp_path / "solutions" / "lab99_small.ipynb")
