@@ -109,8 +109,8 @@ def provenance(source):
 
 
 def code_of(room):
-    """The files of a package of ours that hold code."""
-    return sorted(path for path in (ROOT / room).iterdir() if path.suffix in (".py", ".sql"))
+    """The files of a package of ours: its code, and what the code reads."""
+    return sorted(path for path in (ROOT / room).iterdir() if path.suffix in (".py", ".sql", ".mplstyle", ".html"))
 
 
 def colab_cells(path, url=None):
