@@ -32,7 +32,7 @@ setup: ## Install everything into .venv (the other targets do this by themselves
 run: setup ## Run the curriculum in order, then print the table of all claims
 	@$(RUN) tools/run.py $(NOTEBOOK)
 
-test: setup ## Test labkit, the build, and every notebook as a regression test
+test: setup ## Test labkit and its neighbours, the build, and every notebook as a regression test
 	@$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
 
 lab: setup ## Open JupyterLab on your own copies of the notebooks and labs
@@ -50,7 +50,7 @@ release: setup ## For a course: notebooks of the labs without hints and solution
 	@$(RUN) tools/labs.py release $(LAB)
 
 grade: setup ## For a course: grade SUBMISSIONS=folder into a gradebook and a page a student
-	@$(RUN) tools/grade.py "$(SUBMISSIONS)"
+	@$(RUN) -m labcheck.grade "$(SUBMISSIONS)"
 
 long: setup ## Long runs, into data/results/: claims on fresh replicates, experiments too long for a notebook
 	@$(RUN) tools/pilot.py --replicates $(REPLICATES) $(NOTEBOOK) $(LAB:%=lab%)
@@ -69,10 +69,11 @@ test-instructor: instructor ## Test that nbgrader can use the labs
 instructor: setup
 	@$(RUN) tools/setup.py --keep --also ".[instructor]"
 
-check: setup ## Lint, format, spelling, notebooks in step with sources and within limits, stale list
+check: setup ## Lint, format, spelling, rooms, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m codespell_lib
+	@$(RUN) tools/rooms.py
 	@$(RUN) tools/derive.py --check
 	@$(RUN) tools/curriculum.py check
 	@$(RUN) tools/labs.py check

@@ -12,7 +12,7 @@ import fixture_ledger
 import pandas as pd
 import pytest
 
-from labkit import audit
+from audit import report
 from labkit.ledger import Ledger, _schema
 
 
@@ -23,7 +23,7 @@ def ledger(tmp_path):
 
 def test_the_fixture_is_whole_complete_and_the_same_each_time(ledger, tmp_path):
     again = fixture_ledger.build(tmp_path / "again" / "ledger.sqlite")
-    assert audit.problems(ledger) == []
+    assert report.problems(ledger) == []
     for table in _schema().columns:
         rows = ledger.query(f"SELECT * FROM {table}")
         assert len(rows), table
@@ -36,7 +36,7 @@ def test_the_fixture_is_whole_complete_and_the_same_each_time(ledger, tmp_path):
 
 
 def test_summary_by_notebook(ledger, capsys):
-    assert audit.main([]) == audit.main(["summary"]) == 0
+    assert report.main([]) == report.main(["summary"]) == 0
     text = capsys.readouterr().out
     table = pd.read_fwf(io.StringIO("\n".join(text.splitlines()[2:6])), index_col=0)
     assert table["trained"].to_dict() == {"00_start_here": 8, "04_scaling": 3, "08_reliability": 2}
@@ -52,7 +52,7 @@ def test_summary_by_notebook(ledger, capsys):
 
 def test_claims_as_text(ledger, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "72")
-    assert audit.main(["claims"]) == 0
+    assert report.main(["claims"]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 72
     flat = re.sub(r"\s+", " ", text)
@@ -65,13 +65,13 @@ def test_claims_as_text(ledger, capsys, monkeypatch):
     ):
         assert expected in flat
     assert "meant to fail" not in flat
-    assert list(audit.claims(ledger, after=5).id) == [6, 7]
+    assert list(report.claims(ledger, after=5).id) == [6, 7]
 
 
 def test_export_to_a_file_and_to_the_screen(ledger, tmp_path, capsys):
     path = tmp_path / "claims.csv"
     path.write_text("what was there before")
-    assert audit.main(["export", "claim", str(path)]) == audit.main(["export", "system"]) == 0
+    assert report.main(["export", "claim", str(path)]) == report.main(["export", "system"]) == 0
     pd.testing.assert_frame_equal(
         pd.read_csv(path), pd.read_csv(io.StringIO(ledger.query("SELECT * FROM claim").to_csv(index=False)))
     )
@@ -84,14 +84,14 @@ def test_a_stream_that_lacks_letters_gets_question_marks(ledger, monkeypatch, co
     tamper(ledger, "UPDATE claim SET statement = 'Θ ≥ π'", "UPDATE claim SET n = 20 WHERE id = 2")
     stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", stream)
-    assert audit.main(command) == (command == ["integrity"])
+    assert report.main(command) == (command == ["integrity"])
     stream.flush()
     assert (b"? ? ?" in stream.buffer.getvalue()) == (command != ["summary"])
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
 def test_an_output_that_cannot_be_written_is_one_sentence(ledger):
-    command = [sys.executable, "-m", "labkit.ledger", "claims"]
+    command = [sys.executable, "-m", "audit", "claims"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (2, "The output cannot be written (No space left on device).\n")
@@ -99,10 +99,10 @@ def test_an_output_that_cannot_be_written_is_one_sentence(ledger):
 
 def test_a_statement_of_two_lines_is_a_line_each(ledger, capsys):
     tamper(ledger, "UPDATE claim SET statement = 'Up' || char(10, 8232, 133) || 'down', n = 20 WHERE id = 2")
-    assert audit.main(["integrity"]) == 1
+    assert report.main(["integrity"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.endswith("(Up down)")
-    audit.main(["claims"])
+    report.main(["claims"])
     assert "holds  Up down\n" in capsys.readouterr().out
 
 
@@ -153,7 +153,7 @@ CHANGES = {
 @pytest.mark.parametrize("statement", CHANGES)
 def test_a_changed_row_is_found(ledger, capsys, statement):
     tamper(ledger, statement)
-    assert audit.main(["integrity"]) == 1
+    assert report.main(["integrity"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [CHANGES[statement] in line for line in lines if "CHECK constraint failed" not in line] == [True]
 
@@ -172,20 +172,20 @@ FILES = {
 def test_a_changed_file_is_found(ledger, capsys, kind):
     change, words = FILES[kind]
     change(ledger.path.parent)
-    assert audit.main(["integrity"]) == 1
+    assert report.main(["integrity"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert words in line
 
 
 def test_an_unknown_run_is_found(ledger, capsys):
     tamper(ledger, "DELETE FROM checkpoint", "DELETE FROM claim_run", "DELETE FROM training_run WHERE id = 1")
-    assert audit.main(["integrity"]) == 1
+    assert report.main(["integrity"]) == 1
     assert "run1.safetensors is of training run 1, which ledger.sqlite does not know" in capsys.readouterr().out
 
 
 def test_an_unfinished_save_is_no_checkpoint(ledger):
     (ledger.path.parent / "checkpoints" / "z.safetensors.partial").write_bytes(b"half")
-    assert audit.problems(ledger) == []
+    assert report.problems(ledger) == []
 
 
 def test_damage_within_the_file_is_found(ledger, capsys):
@@ -193,9 +193,9 @@ def test_damage_within_the_file_is_found(ledger, capsys):
     content = bytearray(ledger.path.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     ledger.path.write_bytes(content)
-    assert audit.main(["integrity"]) == 1
+    assert report.main(["integrity"]) == 1
     assert capsys.readouterr().out.strip()
-    assert audit.main(["export", "training_metric"]) == 2
+    assert report.main(["export", "training_metric"]) == 2
     assert "is damaged or no ledger at all" in capsys.readouterr().err
 
 
@@ -228,7 +228,7 @@ def test_a_bad_ledger_is_one_sentence_and_status_2(tmp_path, capsys, kind, comma
     make, words = BAD[kind]
     path = tmp_path / "other.sqlite"
     make(path)
-    assert audit.main(["--ledger", str(path), *command]) == 2
+    assert report.main(["--ledger", str(path), *command]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
@@ -246,7 +246,7 @@ def test_a_bad_ledger_is_one_sentence_and_status_2(tmp_path, capsys, kind, comma
 )
 def test_a_bad_export_is_one_sentence_and_status_2(ledger, tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert audit.main(arguments) == 2
+    assert report.main(arguments) == 2
     shown = capsys.readouterr()
     assert len(shown.err.splitlines()) == 1
     assert words in shown.err
@@ -257,13 +257,13 @@ def test_an_empty_ledger(tmp_path, capsys):
     path = tmp_path / "new.sqlite"
     Ledger(path).record("environment", {"name": "held-out"})
     for command, words in (("summary", "Nothing has been"), ("claims", "No claim has been"), ("integrity", "ok: ")):
-        assert audit.main(["--ledger", str(path), command]) == 0
+        assert report.main(["--ledger", str(path), command]) == 0
         assert words in capsys.readouterr().out
 
 
 def test_as_a_command(ledger):
     def run(*arguments, **options):
-        command = [sys.executable, "-m", "labkit.ledger", *arguments]
+        command = [sys.executable, "-m", "audit", *arguments]
         return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, **options)
 
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}

@@ -1,4 +1,4 @@
-"""labkit.check: what it says of answers, and that nothing a learner's code does stops it."""
+"""labcheck: what it says of answers, and that nothing a learner's code does stops it."""
 
 import base64
 import io
@@ -16,8 +16,11 @@ import pytest
 import torch
 from sklearn.utils.extmath import softmax
 
-from labkit import check
-from labkit.check import Opaque, Raised, call, compare, decode, encode, perform
+from labcheck import check
+from labcheck.compare import compare
+from labcheck.exercise import Raised, call
+from labcheck.perform import PRINTED, _interrupt, perform
+from labcheck.transport import Opaque, decode, encode
 from labkit.ledger import Ledger
 
 
@@ -166,7 +169,7 @@ def test_a_limit_that_is_over_before_the_block_begins_stops_the_block(monkeypatc
 
 
 def test_the_learners_own_interrupt_is_told_from_the_limit():
-    timer = threading.Timer(0.2, lambda: check._interrupt(threading.main_thread().ident))
+    timer = threading.Timer(0.2, lambda: _interrupt(threading.main_thread().ident))
     timer.start()
     assert perform(call("f", 1), names(ENDLESS["a loop"]), seconds=30).kind == "interrupted"
 
@@ -229,7 +232,7 @@ def test_changed_arguments_are_found_and_do_not_reach_the_check():
 
 def test_what_is_printed_is_kept_and_cut():
     reply = perform(call("f", 1), names("def f(x):\n    print('a' * 10_000)\n    return x"))
-    assert reply.printed == "a" * check.PRINTED
+    assert reply.printed == "a" * PRINTED
 
 
 def test_results_of_all_kinds_come_back():
@@ -366,8 +369,10 @@ def test_inputs_differ_from_call_to_call_and_a_seed_repeats_them(lab, capsys):
 # In a notebook --------------------------------------------------------------------------------------------------------
 
 NOTEBOOK = '''
-from labkit import check
-from labkit.check import Lab, call, compare
+from labcheck import check
+from labcheck.check import Lab
+from labcheck.compare import compare
+from labcheck.exercise import call
 lab = Lab("lab99_small", "A small lab")
 lab.exercise("f", title="Twice", difficulty=1, importance=1, minutes=1, points=2, optional=False)
 lab.exercise("g", title="Nothing", difficulty=1, importance=1, minutes=1, points=1, optional=True)

@@ -1,4 +1,4 @@
-"""labkit.governance, and the audit, p-values and clauses that notebook 09 builds in front of the learner."""
+"""audit.governance, and the audit, p-values and clauses that notebook 09 builds in front of the learner."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ import yaml
 from notebook_parts import parts
 from scipy import stats
 
-from labkit import governance
+from audit import governance
 from labkit.evidence import claim
 from labkit.ledger import Ledger
 

@@ -13,22 +13,24 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
-import grade
-import grade_one
-import gradebook
 import psutil
 import pytest
-import submissions
+
+from labcheck import grade, grade_one, gradebook, processes, submissions
+from labcheck import labs as labs_package
 
 LAB = '''
 """A small lab."""
 
 import numpy as np
 
-from labkit.check import Lab, call, compare
+from labcheck.check import Lab
+from labcheck.compare import compare
+from labcheck.exercise import call
 
 LAB = Lab("lab97_small", "Lab 97: Small")
 checks = LAB.checks
@@ -87,8 +89,9 @@ OTHER_LAB = OTHER_LAB.replace('call("total", x)', 'call(eval("lambda answer, x: 
 PRIVATE = '''
 import numpy as np
 
-from labkit.check import call, compare
-from labkit.labs.lab97_small import checks
+from labcheck.compare import compare
+from labcheck.exercise import call
+from labcheck.labs.lab97_small import checks
 
 SEED = 4711
 
@@ -99,7 +102,7 @@ def mean_of_none(rng):
     return compare((yield call("mean", np.zeros(0))), 0.0)
 '''
 
-HEAD = "import numpy as np\nfrom labkit import check\nlab = check.lab('lab97_small')"
+HEAD = "import numpy as np\nfrom labcheck import check\nlab = check.lab('lab97_small')"
 MEAN = "def mean(x):\n    return x.sum() / len(x)"
 DESCENDING = "def descending(x):\n    return np.sort(x)[::-1]"
 COUNTER = "class Counter:\n    n = 0\n    def add(self):\n        self.n += 1"
@@ -125,7 +128,7 @@ class Any(float):
 """
 
 # What stands in for `descending`, or runs before it. Where nothing else is said, that exercise and only that gets 0;
-# patched labkit breaks the sender's other arrays, too.
+# patched labcheck breaks the sender's other arrays, too.
 TRICKS = {
     "endless_in_a_cell": [*GOOD, "while True: pass"],
     "endless_in_a_cell_that_does_not_stop": [
@@ -174,12 +177,14 @@ TRICKS = {
         "    setattr(np, name, lambda *a, **k: True)\nnp.testing.assert_allclose = lambda *a, **k: None\n"
         "builtins.all = lambda *a: True",
     ],
-    "patched_labkit": [
+    "patched_labcheck": [
         *GOOD,
         WRONG,
-        "check.compare = lambda *a, **k: None\ncheck.run_check = lambda *a: (check.Outcome('c', 'ok', '', ''), False)\n"
-        "check.perform = lambda *a: check.Reply()\nplain = check.encode\n"
-        "check.encode = lambda v: plain(v) if not isinstance(v, np.ndarray) else {'opaque': ['ok', 'ok']}",
+        "from labcheck import compare, exercise, perform, transport\ncompare.compare = lambda *a, **k: None\n"
+        "exercise.run_check = lambda *a: (exercise.Outcome('c', 'ok', '', ''), False)\n"
+        "check.perform = lambda *a: exercise.Reply()\nplain = transport.encode\n"
+        "fake = lambda v: plain(v) if not isinstance(v, np.ndarray) else {'opaque': ['ok', 'ok']}\n"
+        "transport.encode = perform.encode = fake",
     ],
     "renamed_function": [*GOOD[:3], DESCENDING.replace("descending", "sort_desc"), *GOOD[4:]],
     "deleted_cells": [HEAD, MEAN, COUNTER, MEDIAN],
@@ -226,7 +231,7 @@ TRICKS = {
     "closed_files": [*GOOD, "import os\ndef descending(x):\n    os.closerange(0, 100)"],
     "replaced_modules": [
         *GOOD,
-        "import sys, types\nfor name in ('labkit.check', 'labkit', 'json', 'random'):\n"
+        "import sys, types\nfor name in ('labcheck.check', 'labcheck', 'labkit', 'json', 'random'):\n"
         "    sys.modules[name] = types.ModuleType(name)",
         WRONG,
     ],
@@ -240,7 +245,7 @@ TRICKS = {
     "ends_its_grader": [*GOOD, "import os\ndef descending(x):\n    os.kill(os.getppid(), 9)"],
     "reads_the_checks": [
         *GOOD,
-        "def descending(x):\n    from labkit.labs import lab97_small\n    return np.sort(x)[::-1]",
+        "def descending(x):\n    from labcheck.labs import lab97_small\n    return np.sort(x)[::-1]",
     ],
     "forges_what_is_not_written": [*GOOD, STUB, "descending.__class__.__call__ = lambda *a: True"],
     "big_file": [
@@ -266,7 +271,7 @@ SURROUNDINGS = [
     "import os, sys, pickle",
     "assert os.environ['LABKIT_GRADING'] == '1' and 'SECRET_OF_THE_CALLER' not in os.environ",
     "assert os.getcwd() == os.environ['HOME'] == os.environ['LABKIT_OUTPUTS'] and os.listdir() == []",
-    "assert not any('tools' in path for path in sys.path)",
+    "assert not any('labcheck' in path for path in sys.path)",
     "class Own: pass\nassert type(pickle.loads(pickle.dumps(Own()))) is Own",
     "print('<script>alert(1)</script>'); print(os.getcwd())",
 ]
@@ -307,12 +312,11 @@ def command(folder, *options):
 def call_of(folder, *options):
     """How to start it."""
     limits = (
-        "grade_one.Limits(cell_seconds=3, call_seconds=3, grace_seconds=0.5, total_seconds=60, memory=200 << 20, "
+        "children.Limits(cell_seconds=3, call_seconds=3, grace_seconds=0.5, total_seconds=60, memory=200 << 20, "
         "data=800 << 20, processes=12, file_bytes=10 << 20)"
     )
-    code = f"import sys, grade, grade_one; sys.exit(grade.main(limits={limits}, warm=['numpy']))"
-    tools = str(grade.ROOT / "tools")
-    environment = os.environ | {"PYTHONPATH": tools, "SECRET_OF_THE_CALLER": "1"}
+    code = f"import sys; from labcheck import children, grade; sys.exit(grade.main(limits={limits}, warm=['numpy']))"
+    environment = os.environ | {"SECRET_OF_THE_CALLER": "1"}
     return {"args": [sys.executable, "-c", code, str(folder), *map(str, options)], "env": environment, "text": True}
 
 
@@ -338,6 +342,7 @@ def batch(labs, tmp_path_factory):
     texts = {name: notebook([cell.replace("MARK", mark) for cell in cells]).encode() for name, cells in TRICKS.items()}
     texts |= NO_NOTEBOOKS
     texts["good"] = notebook(GOOD).encode()
+    texts["first_edition"] = notebook([HEAD.replace("labcheck", "labkit"), *GOOD[1:]]).encode()
     texts["wrong"] = notebook([*GOOD, WRONG]).encode()
     texts["half"] = notebook([*GOOD, "def descending(x):\n    return np.sort(x)[::-1][:6]"]).encode()
     texts["open"] = notebook([*GOOD, STUB, "descending(np.ones(3))"]).encode()
@@ -379,6 +384,11 @@ def test_a_right_submission_gets_all_points_and_optional_ones_are_not_in_the_sum
     row = batch.rows["good"]
     assert points(row) == [2, 4, 2, 1]
     assert (row["points"], row["points_possible"], row["status"], row["note"]) == ("8", "8", "graded", "")
+
+
+def test_a_notebook_of_the_first_edition_is_graded(batch):
+    """Where the checks were a part of labkit."""
+    assert (batch.rows["first_edition"]["points"], batch.rows["first_edition"]["note"]) == ("8", "")
 
 
 def test_points_are_the_share_of_the_checks(batch):
@@ -445,7 +455,7 @@ def test_what_is_no_notebook_of_a_lab_is_reported_and_gets_a_page(batch, name):
 def test_a_trick_costs_its_own_exercise_and_nothing_else(batch, name):
     row = batch.rows[name]
     assert row["status"] == "graded"
-    expected = [0, 0, 2, 0] if name == "patched_labkit" else [2, 4 if name in UNHARMED else 0, 2, 1]
+    expected = [0, 0, 2, 0] if name == "patched_labcheck" else [2, 4 if name in UNHARMED else 0, 2, 1]
     assert points(row) == expected, row["note"]
 
 
@@ -503,7 +513,7 @@ def test_no_process_is_left(batch):
         words = process.info["cmdline"] or []
         assert not any(batch.mark in word for word in words)
         graders = process.info["pid"] in mine and any(
-            word.endswith(("grade_child.py", "grade_one.py")) for word in words
+            word in ("labcheck.grade_child", "labcheck.grade_one") for word in words
         )
         assert not graders
 
@@ -515,10 +525,9 @@ def test_children_can_also_be_started_without_forks(labs):
         "seed": 0,
         "cells": [[1, HEAD, False], [2, MEAN, False], [3, "import os; os._exit(5)", False]],
     }
-    code = "import grade_one; grade_one.Nursery.start = grade_one.Nursery._start_anew; grade_one.main()"
-    environment = os.environ | {"PYTHONPATH": str(grade.ROOT / "tools")}
+    code = "from labcheck import grade_one as g; g.Nursery.start = g.Nursery._start_anew; g.main()"
     command = [sys.executable, "-c", code, json.dumps(grade_one.make_settings(checks=labs))]
-    done = subprocess.run(command, input=json.dumps(job), env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     assert result["exercises"]["mean"]["points"] == 2
     assert result["incidents"] == ["code cell 3 ends its whole process (exit status 5)"]
@@ -564,14 +573,33 @@ def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path, send,
     while "[1/2] ada" not in process.stdout.readline():
         assert process.poll() is None
     assert read(out)["ada"]["points"] == "8"  # before the other is graded
-    started = grade_one.descendants(process.pid)
+    started = processes.descendants(process.pid)
     getattr(os, send)(process.pid, getattr(signal, number))
     assert "Interrupted. What was graded is in" in process.communicate(timeout=120)[1]
     assert process.returncode == 130
     rows = read(out)
     assert (rows["ada"]["status"], rows["ada"]["points"]) == ("graded", "8")
     assert rows["bob"]["note"] == submissions.NOT_REACHED
-    assert grade_one.alive(started) == []
+    assert processes.alive(started) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signal can be sent to a thread there")
+def test_a_signal_that_does_not_wake_the_main_thread_ends_a_grading():
+    grader = grade.Grader({}, 1, {})
+
+    def work(submission):
+        time.sleep(0.5)  # by then the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        for _ in range(100):
+            if grader.interrupted:
+                break
+            time.sleep(0.1)
+        return submission
+
+    grader.grade, begin = work, time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        grader.grade_all([submissions.Submission(None, "ada")], print)
+    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("stdout", ["narrow", "nobody reads", "closed"])
@@ -652,9 +680,7 @@ def refused(capsys, *argv):
 @pytest.fixture
 def own_labs(labs, monkeypatch):
     """The small labs in place of the real ones, in this process."""
-    import labkit.labs
-
-    monkeypatch.setattr(labkit.labs, "__path__", [str(labs)])
+    monkeypatch.setattr(labs_package, "__path__", [str(labs)])
 
 
 def test_a_bad_call_is_one_sentence(one, own_labs, tmp_path, capsys):
@@ -670,6 +696,15 @@ def test_a_bad_call_is_one_sentence(one, own_labs, tmp_path, capsys):
     assert "cannot be written to" in refused(capsys, one, "--out", tmp_path / "file" / "out")
     assert "--jobs is at least 1" in refused(capsys, one, "--jobs", 0)
     assert "There is no user" in refused(capsys, one, "--user", "nobody of this name")
+
+
+def test_the_command_finds_its_own_modules_whatever_the_callers_settings(tmp_path):
+    """As those of a shell that is set up for another project."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('built for another Python')")
+    settings = {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "1"}
+    command = [sys.executable, "-m", "labcheck.grade", "missing"]
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | settings, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "missing is no folder.\n")
 
 
 def test_broken_private_checks_stop_before_the_first_submission(one, own_labs, tmp_path, capsys):
@@ -1034,8 +1069,9 @@ def test_real_labs_with_the_guides_private_check(tmp_path):
     guide = (grade.ROOT / "labs" / "INSTRUCTORS.md").read_text(encoding="utf-8")
     private = tmp_path / "private" / "lab01_perceptron_to_autodiff.py"
     private.parent.mkdir()
-    private.write_text(re.search(r"```python\n(from labkit.*?)```", guide, re.DOTALL)[1], encoding="utf-8")
-    main = [sys.executable, grade.__file__, tmp_path / "in", "--out", tmp_path / "out", "--private", private.parent]
+    private.write_text(re.search(r"```python\n(from labcheck.*?)```", guide, re.DOTALL)[1], encoding="utf-8")
+    options = ["--out", tmp_path / "out", "--private", private.parent]
+    main = [sys.executable, "-m", "labcheck.grade", tmp_path / "in", *options]
     done = subprocess.run([str(each) for each in main], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with (tmp_path / "out" / "gradebook.csv").open(encoding="utf-8-sig", newline="") as file:

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-import submissions
 
 import labs
+from labcheck import submissions
 
 pytest.importorskip("nbgrader", reason="nbgrader is for instructors: make test-instructor")
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 import labs
-from labkit import check
+from labcheck import check
 
 SOURCES = labs.sources()
 SEEDS = range(4)  # of the inputs on which each answer is tried
@@ -166,7 +166,7 @@ SMALL = '''\
 # {exercises}
 
 # %%
-from labkit import check
+from labcheck import check
 
 lab = check.lab("lab99_small")
 
@@ -188,7 +188,8 @@ def mean(x):
 # That is what a mean is.
 
 # %% checks="mean"
-from labkit.check import call, compare
+from labcheck.compare import compare
+from labcheck.exercise import call
 
 
 @checks("mean")
@@ -289,7 +290,6 @@ def test_a_change_of_the_source_is_noticed(small, monkeypatch, tmp_path):
     for folder in ("checks", "solutions"):
         (tmp_path / folder).mkdir()
     monkeypatch.setattr(labs, "LABS", tmp_path)
-    monkeypatch.setattr(labs, "provenance", lambda source: {"source_sha256": curriculum.sha256(source)})
     for path, text in labs.built_files(small).items():
         path.write_text(text, encoding="utf-8")
     curriculum.save(labs.build(small, "solutions"), tmp_path / "solutions" / "lab99_small.ipynb")

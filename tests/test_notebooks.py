@@ -85,7 +85,7 @@ def test_a_changed_cell_tag_or_source_is_noticed(tmp_path, monkeypatch):
 @notebooks
 def test_stale_parts_are_listed(source, tmp_path, monkeypatch):
     notebook = committed(source)
-    notebook.metadata["labkit"] |= {"labkit_sha256": "0" * 64, "lock_sha256": "0" * 64}
+    notebook.metadata["labkit"] = curriculum.provenance(source) | {"labkit_sha256": "0" * 64, "lock_sha256": "0" * 64}
     monkeypatch.setattr(curriculum, "NOTEBOOKS", tmp_path)
     curriculum.save(notebook, tmp_path / f"{source.stem}.ipynb")
     assert curriculum.stale(source) == ["labkit", "lock"]

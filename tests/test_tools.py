@@ -302,7 +302,7 @@ def test_an_error_of_a_script_has_its_traceback(tmp_path):
 
 
 def test_every_script_begins_so():
-    others = {"setup", "lock", "fresh", "grade_one", "grade_child"}  # two install, two are started by tools/grade.py
+    others = {"setup", "lock", "fresh"}  # two install
     for path in Path(fresh.__file__).parent.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         if '__name__ == "__main__"' in text and path.stem not in others:

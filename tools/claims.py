@@ -22,7 +22,7 @@ import curriculum
 import pandas as pd
 import pilot
 
-from labkit.audit import number
+from audit.report import number
 
 CLAIMS = pilot.Target("claims", 2000, curriculum.ROOT / "data" / "results" / "claims.csv")
 HEAD = """\

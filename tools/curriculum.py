@@ -56,7 +56,7 @@ NOT_FOR_KERNELS += ("MPLBACKEND", "MATPLOTLIBRC")
 ONE_THING = "Bind no name to two things."
 
 COLAB_CELL = """\
-# On Colab this cell installs the course's helper module. Everywhere else it does nothing.
+# On Colab this cell installs the course's helper packages. Everywhere else it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
@@ -101,13 +101,16 @@ def sha256(*paths):
 
 
 def provenance(source):
-    """The hashes that a built notebook carries: of its source, of labkit (but for what only labs use), of the lock."""
-    labkit = [path for path in sorted((ROOT / "labkit").glob("*.py")) if path.name != "check.py"]
-    return {
-        "source_sha256": sha256(source),
-        "labkit_sha256": sha256(*labkit, ROOT / "labkit" / "schema.sql"),
-        "lock_sha256": sha256(ROOT / "requirements.txt"),
-    }
+    """The hashes that a built notebook carries: of its source, of labkit (and labcheck or audit), of the lock."""
+    text = source.read_text(encoding="utf-8")
+    others = [room for room in ("labcheck", "audit") if re.search(rf"^(from|import) {room}\b", text, re.M)]
+    code = {f"{room}_sha256": sha256(*code_of(room)) for room in ["labkit", *others]}
+    return {"source_sha256": sha256(source)} | code | {"lock_sha256": sha256(ROOT / "requirements.txt")}
+
+
+def code_of(room):
+    """The files of a package of ours: its code, and what the code reads."""
+    return sorted(path for path in (ROOT / room).iterdir() if path.suffix in (".py", ".sql", ".mplstyle", ".html"))
 
 
 def colab_cells(path, url=None):
@@ -368,11 +371,12 @@ def disagreement(source):
 
 
 def stale(source):
-    """What changed since the committed notebook was executed, out of 'labkit' and 'lock'."""
+    """What changed since the committed notebook was executed: 'labkit', another package of ours, 'lock'."""
     path = NOTEBOOKS / f"{source.stem}.ipynb"
     recorded = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("labkit", {})
     current = provenance(source)
-    return [part for part in ("labkit", "lock") if recorded.get(f"{part}_sha256") != current[f"{part}_sha256"]]
+    changed = [part for part in current if recorded.get(part) != current[part]]
+    return [part.removesuffix("_sha256") for part in changed if part != "source_sha256"]
 
 
 def build_command(numbers):

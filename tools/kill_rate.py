@@ -27,7 +27,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 from tqdm import tqdm
 
 import labs
-from labkit import check
+from labcheck.perform import TimeUp
 from labkit.ledger import save_table
 
 SEEDS = range(3)  # of the inputs that a mutant is tried on
@@ -73,7 +73,7 @@ def survives(lab, exercise, code, namespace):
     for seed in SEEDS:
         try:
             found = labs.outcomes(lab, exercise, code, namespace, seed, SECONDS)
-        except (Exception, check.TimeUp, SystemExit):  # the cell itself fails: the learner sees that
+        except (Exception, TimeUp, SystemExit):  # the cell itself fails: the learner sees that
             return False
         if any(outcome.status != "ok" for outcome in found):
             return False

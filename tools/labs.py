@@ -6,7 +6,7 @@
     # %% solution="f"                      the learner's cell: what stands between the solution marks becomes a stub
     # %% [markdown] hint="f"               a hint; several appear one after another
     # %% [markdown] why="f"                why the solution is what it is; the solution itself is put above it
-    # %% checks="f"                        its checks (see labkit/check.py)
+    # %% checks="f"                        its checks (see labcheck/exercise.py)
     # %% right="f"                         another correct answer, which the checks must accept
     # %% wrong="f" message="part of it"    a wrong one, which they must refuse with this message
     # %% [markdown] survivors="f"          mutants of the solution that no check can refuse, and why: `make kill-rate`
@@ -16,7 +16,7 @@
 
     labs/labNN_topic.ipynb             for learners: stubs, hints, solutions to unfold
     labs/solutions/labNN_topic.ipynb   executed, with outputs
-    labs/checks/labNN_topic.py         the checks, importable as labkit.labs.labNN_topic
+    labs/checks/labNN_topic.py         the checks, importable as labcheck.labs.labNN_topic
 
     python tools/labs.py build [01 ...]    rebuild, execute, store
     python tools/labs.py check [01 ...]    prove that they agree; list what is stale
@@ -48,7 +48,8 @@ import jupytext
 import nbformat
 import numpy as np
 
-from labkit import check
+from labcheck.exercise import Exercise
+from labcheck.perform import perform, time_limit
 from labkit.ledger import outputs_dir
 
 LABS = curriculum.ROOT / "labs"
@@ -63,7 +64,7 @@ KINDS = {"exercise", "solution", "hint", "why"} | NOT_SHOWN
 CHECKS_HEAD = '''\
 """The checks of this lab. Made from labs/source/{name}.py by `make labs`: edit that file, never this one."""
 
-from labkit.check import Lab
+from labcheck.check import Lab
 
 LAB = Lab({name!r}, {title!r})
 checks = LAB.checks
@@ -125,7 +126,7 @@ def exercises(source, cells=None):
                 raise LabError(f"{source.name}: exercise {name} lacks {', '.join(missing)} in its header.")
             heading = next((line for line in cell.source.splitlines() if line.startswith("#")), "")
             optional = bool(cell.metadata.get("optional", False))
-            found.append(check.Exercise(name, heading.lstrip("# "), len(found) + 1, **numbers, optional=optional))
+            found.append(Exercise(name, heading.lstrip("# "), len(found) + 1, **numbers, optional=optional))
     for exercise in found:
         _require_complete(source, cells, exercise.name)
     if (core := sum(not exercise.optional for exercise in found)) > CORE_EXERCISES:
@@ -226,16 +227,16 @@ def outcomes(lab, exercise, code, namespace, seed, seconds=5.0):
     """
     namespace, filename = dict(namespace), f"<answer to {exercise}>"
     linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)  # for the line of an error
-    with check.time_limit(seconds):
+    with time_limit(seconds):
         exec(compile(code, filename, "exec"), namespace)
     run = lab.exercises[exercise].run
-    return run(np.random.default_rng(seed), lambda request: check.perform(request, namespace, seconds))
+    return run(np.random.default_rng(seed), lambda request: perform(request, namespace, seconds))
 
 
 def checks_of(source):
-    """The `labkit.check.Lab` that a source describes, from the source itself and not from what was built of it."""
+    """The `labcheck.check.Lab` that a source describes, from the source itself and not from what was built of it."""
     path = LABS / "checks" / f"{source.stem}.py"
-    code, module = checks_module(source), types.ModuleType(f"labkit.labs.{source.stem}")
+    code, module = checks_module(source), types.ModuleType(f"labcheck.labs.{source.stem}")
     linecache.cache[str(path)] = (len(code), None, code.splitlines(keepends=True), str(path))
     exec(compile(code, path, "exec"), module.__dict__)
     return module.LAB
@@ -301,7 +302,7 @@ def build(source, version):
         built = curriculum.colab_cells(f"labs/{source.stem}") + built
     for number, cell in enumerate(built):
         cell.id = f"cell-{number:03d}"
-    metadata = {"kernelspec": curriculum.KERNELSPEC, "labkit": provenance(source)}
+    metadata = {"kernelspec": curriculum.KERNELSPEC, "labkit": curriculum.provenance(source)}
     return nbformat.v4.new_notebook(cells=built, metadata=metadata)
 
 
@@ -328,16 +329,6 @@ def checks_module(source):
     return "\n\n\n".join([head.rstrip("\n"), *parts]) + "\n"
 
 
-def provenance(source):
-    """The hashes that a lab's notebooks carry."""
-    labkit = [*sorted((curriculum.ROOT / "labkit").glob("*.py")), curriculum.ROOT / "labkit" / "schema.sql"]
-    return {
-        "source_sha256": curriculum.sha256(source),
-        "labkit_sha256": curriculum.sha256(*labkit),
-        "lock_sha256": curriculum.sha256(curriculum.ROOT / "requirements.txt"),
-    }
-
-
 def built_files(source):
     """What stands in the repository, built: {path: text}, without the executed notebook."""
     return {
@@ -361,16 +352,16 @@ def build_command(numbers):
     return "\n".join(problems) or None
 
 
-def without_labkit(text):
-    """A notebook's text without the hash of labkit, which grows old without harm."""
-    return re.sub(r'"(labkit|lock)_sha256": "\w+"', "", text)
+def without_code(text):
+    """A notebook's text without the hashes of the code that it runs on, which grow old without harm."""
+    return re.sub(r'"(labkit|labcheck|lock)_sha256": "\w+"', "", text)
 
 
 def disagreements(source):
     """Sentences on how the committed files of a lab differ from what its source builds."""
     problems = []
     for path, text in built_files(source).items():
-        if not path.exists() or without_labkit(path.read_text(encoding="utf-8")) != without_labkit(text):
+        if not path.exists() or without_code(path.read_text(encoding="utf-8")) != without_code(text):
             problems.append(f"labs/{path.relative_to(LABS).as_posix()} is not what its source builds: run `make labs`.")
     path = LABS / "solutions" / f"{source.stem}.ipynb"
     if not path.exists():
@@ -378,7 +369,7 @@ def disagreements(source):
     committed = nbformat.read(path, as_version=4)
     if curriculum.cell_contents(committed) != curriculum.cell_contents(build(source, "solutions")):
         problems.append(f"labs/solutions/{path.name} has other cells than its source builds: run `make labs`.")
-    if committed.metadata.labkit.source_sha256 != provenance(source)["source_sha256"]:
+    if committed.metadata.labkit.source_sha256 != curriculum.provenance(source)["source_sha256"]:
         problems.append(f"labs/solutions/{path.name} was executed with an older source: run `make labs`.")
     return problems
 
@@ -388,7 +379,7 @@ def check_command(numbers):
     problems = [problem for source in found for problem in disagreements(source)]
     for source in found:
         recorded = nbformat.read(LABS / "solutions" / f"{source.stem}.ipynb", as_version=4).metadata.get("labkit", {})
-        if any(recorded.get(key) != value for key, value in provenance(source).items()):
+        if any(recorded.get(key) != value for key, value in curriculum.provenance(source).items()):
             print(f"labs/solutions/{source.stem}.ipynb is stale: `make labs` renews it.")
     print(*problems, sep="\n", end="\n" if problems else "")
     print(f"{len(found)} lab(s) checked, {len(problems)} out of step with the source.")

@@ -27,7 +27,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from labkit.audit import claims, claims_text
+from audit.report import claims, claims_text
 from labkit.ledger import Ledger, LedgerError, outputs_dir
 
 

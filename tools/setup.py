@@ -445,7 +445,7 @@ def set_up(wanted, version=None):
         remember(choice)
         for title, arguments in (
             ("The packages of requirements.txt", ["--requirement", LOCK]),
-            ("labkit", ["--no-deps", "--no-build-isolation", "--editable", "."]),
+            ("labkit, labcheck and audit", ["--no-deps", "--no-build-isolation", "--editable", "."]),
         ):
             install(arguments, title)
         library = VENV / ("Lib" if os.name == "nt" else "lib")

@@ -1,6 +1,6 @@
 """The checks of this lab. Made from labs/source/lab01_perceptron_to_autodiff.py by `make labs`: edit that file, never this one."""
 
-from labkit.check import Lab
+from labcheck.check import Lab
 
 LAB = Lab('lab01_perceptron_to_autodiff', 'How does a machine learn from its mistakes?')
 checks = LAB.checks
@@ -17,7 +17,8 @@ LAB.exercise('sgd_step', title='An update with momentum', difficulty=2, importan
 
 import numpy as np
 
-from labkit.check import call, compare
+from labcheck.compare import compare
+from labcheck.exercise import call
 
 
 def unit_differs(got, inputs, weights, threshold):

@@ -31,7 +31,8 @@ import torch
 from scipy.linalg import hadamard
 from sklearn.datasets import make_moons
 
-from labkit import check, figures
+from labcheck import check
+from labkit import figures
 from labkit.evidence import claim, predict
 
 figures.style()
@@ -143,7 +144,8 @@ def gate(name):
 # %% checks="threshold_unit"
 import numpy as np
 
-from labkit.check import call, compare
+from labcheck.compare import compare
+from labcheck.exercise import call
 
 
 def unit_differs(got, inputs, weights, threshold):

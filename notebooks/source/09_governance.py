@@ -39,7 +39,8 @@ import torch.nn.functional as F
 from IPython.display import display
 from scipy import special, stats
 
-from labkit import data, figures, governance, measure
+from audit import governance
+from labkit import data, figures, measure
 from labkit.evidence import claim, predict
 from labkit.ledger import Ledger, outputs_dir, save_table
 from labkit.train import Ensemble, device, evaluate, save_checkpoint
@@ -387,7 +388,7 @@ print("rebuilt from its rows: data with the same fingerprint, and accuracy withi
 # ### Your own record
 #
 # Now the real thing. First: is the file whole, what is in it, and what is missing? Each notebook leaves something that
-# the others cannot replace. (In a terminal, `python -m labkit.ledger` prints a summary, checks the file and exports
+# the others cannot replace. (In a terminal, `python -m audit` prints a summary, checks the file and exports
 # tables.)
 
 # %% tags=["nbval-ignore-output"]
@@ -799,10 +800,10 @@ assert said == true
 assert governance.cited(ledger, "mean", "evaluation.value", ids).startswith(said + " [")
 ((said, true),) = clerk_by_hand(sentence.replace(said, "0.001"))
 assert said != true
-print("an honest number passes, a flattered one does not; labkit.governance.cited computes the same")
+print("an honest number passes, a flattered one does not; audit.governance.cited computes the same")
 
 # %% [markdown]
-# `labkit.governance` does this for whole documents. `facts` asks the record about a system: means over *all*
+# `audit.governance` does this for whole documents. `facts` asks the record about a system: means over *all*
 # replicates, never the best one; the worst group; the worst shift.
 
 # %% tags=["nbval-ignore-output"]

@@ -1,11 +1,11 @@
-"""Run a learner's cells and answers for tools/grade_one.py, in a process that may come to harm.
+"""Run a learner's cells and answers for grade_one.py, in a process that may come to harm.
 
 Requests come on standard input and replies go to what was standard output at the start: a JSON object a line. The
 learner's code finds its input empty, and what it prints goes to standard error. There are no expected values here, and
 whatever the code does to this process, it can only send wrong replies.
 
-    python grade_child.py START                 one such process; START is JSON: see `grade_one.Child`
-    python grade_child.py nursery FD MODULES    becomes one for each START that comes on the socket FD (Linux)
+    python -m labcheck.grade_child START                 one such process; START is JSON: see `children.Child`
+    python -m labcheck.grade_child nursery FD MODULES    becomes one for each START that comes on the socket FD (Linux)
 """
 
 import ast
@@ -22,7 +22,11 @@ import types
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from labkit.check import Call, TimeUp, decode, encode, perform, time_limit
+import labkit
+from labcheck import check
+from labcheck.exercise import Call
+from labcheck.perform import TimeUp, perform, time_limit
+from labcheck.transport import decode, encode
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 TIMING = {"time", "timeit", "prun", "capture"}  # magics that run the code after them
@@ -72,7 +76,8 @@ def serve(start):
     """Carry out requests until there are no more."""
     set_limits(start["rlimits"])
     requests, replies = take_pipes()
-    sys.modules["labkit.labs"] = None  # importing it fails: the checks are not for this process
+    sys.modules["labcheck.labs"] = None  # importing it fails: the checks are not for this process
+    sys.modules["labkit.check"] = labkit.check = check  # where labs of the first edition look for it
     namespace = notebook_namespace()
     for line in requests:
         request = json.loads(line)
@@ -98,7 +103,7 @@ def carry_out(request, namespace):
 
 
 def set_limits(rlimits):
-    """The limits that the system keeps. Windows has none of them; there the watch of grade_one.py is all there is."""
+    """The limits that the system keeps. Windows has none of them; there the watch of children.py is all there is."""
     try:
         import resource
     except ImportError:

@@ -1,7 +1,7 @@
 """Grade a folder of submitted labs: a gradebook, and a page of feedback a submission.
 
-    python tools/grade.py FOLDER                 all notebooks in it, the inputs of the checks drawn afresh
-    python tools/grade.py FOLDER --seed 4711     with the inputs of an earlier grading, as its gradebook names them
+    python -m labcheck.grade FOLDER                 all notebooks in it, the inputs of the checks drawn afresh
+    python -m labcheck.grade FOLDER --seed 4711     with the inputs of an earlier grading, as its gradebook names them
 
 What is read: every file in FOLDER, in folders of any depth. The first folder's name is the student's name; without one
 it is what the file's name says besides the lab's (`ada_lab01.ipynb`: ada). The lab is the one that the notebook's
@@ -13,36 +13,34 @@ feedback/<student>_<lab>.html; where the grader itself failed on a submission, l
 grading wrote there is kept, in earlier_1/ and so on. The exit status is 1 where the grader failed on a submission or
 something could not be written. labs/INSTRUCTORS.md tells more, also what this protects from and what not.
 
-tools/submissions.py reads, tools/grade_one.py grades, tools/gradebook.py writes.
+submissions.py reads, grade_one.py grades in the processes of children.py, gradebook.py writes.
 """
 
-import os
-import sys
-
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # which PYTHONSAFEPATH leaves out
-    import fresh
+    from labcheck import isolated
 
-    fresh.start()
+    isolated.start("labcheck.grade")
 
 import argparse
 import contextlib
 import json
+import os
 import queue
 import secrets
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
-import grade_one
 import psutil
-from gradebook import Gradebook, earned, plain, possible
-from submissions import FAILED, GRADED, find
 
+from labcheck import grade_one, isolated, processes
+from labcheck.gradebook import Gradebook, earned, plain, possible
+from labcheck.submissions import FAILED, GRADED, find
 from labkit.ledger import outputs_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,13 +56,13 @@ class Refused(ValueError):
 
 
 class Worker:
-    """A process of tools/grade_one.py, which grades one submission after another."""
+    """A process of grade_one.py, which grades one submission after another."""
 
     def __init__(self, settings, folder):
         self.patience = settings["limits"]["total_seconds"] + 180  # the rest: starting, comparing, cleaning up
         self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, grade_one.__file__, json.dumps(settings)], stdin=subprocess.PIPE,
+            isolated.command("labcheck.grade_one", json.dumps(settings)), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self.log, text=True, encoding="utf-8",
             env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder),
         )  # fmt: skip
@@ -100,15 +98,17 @@ class Grader:
         self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
         os.chmod(self.folder.name, 0o711)
         self.before = {process.pid for process in psutil.Process().children()}
-        grade_one.adopt_orphans()
+        processes.adopt_orphans()
 
     def grade_all(self, submissions, report):
         """Fill in the results. `report(submission)` is called after each."""
         with self.folder, ThreadPoolExecutor(self.jobs) as pool:
             try:
-                waiting = [pool.submit(self.grade, submission) for submission in submissions]
-                for future in as_completed(waiting):
-                    report(future.result())
+                waiting = {pool.submit(self.grade, submission) for submission in submissions}
+                while waiting:  # with a time-out: a signal in the moment before is seen only when the wait is over
+                    done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        report(future.result())
             except KeyboardInterrupt:
                 self._interrupt()
                 pool.shutdown(cancel_futures=True)
@@ -163,9 +163,9 @@ class Grader:
         def find():
             known = self.before | {worker.process.pid for worker in self.workers}
             left = [child for child in psutil.Process().children() if child.pid not in known]
-            return grade_one.alive(left + [each for child in left for each in grade_one.descendants(child.pid)])
+            return processes.alive(left + [each for child in left for each in processes.descendants(child.pid)])
 
-        grade_one.end(find)
+        processes.end(find)
 
 
 # The command ----------------------------------------------------------------------------------------------------------
@@ -210,7 +210,9 @@ def user_ids(name):
 
 
 def arguments(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m labcheck.grade", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", nargs="?", default="", help="of the submissions")
     parser.add_argument("--seed", type=int, help="of the inputs of the checks; by default a new one")
     parser.add_argument(

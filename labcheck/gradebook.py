@@ -1,4 +1,4 @@
-"""Write what tools/grade.py finds: the gradebook, a page of feedback a submission, and logs.
+"""Write what grade.py finds: the gradebook, a page of feedback a submission, and logs.
 
 All of it is written as the grading goes, each file whole or not at all: whatever ends the grading, what was graded
 before that is there.
@@ -12,9 +12,8 @@ import itertools
 import os
 import re
 
-from submissions import FAILED, GRADED
-
-from labkit import check
+from labcheck import check
+from labcheck.submissions import FAILED, GRADED
 
 NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -1,4 +1,4 @@
-"""What a ledger holds, and whether it can be relied on. Run as `python -m labkit.ledger`, followed by
+"""What a ledger holds, and whether it can be relied on. Run as `python -m audit`, followed by
 
     summary               what was trained, evaluated and claimed, by notebook (as without a word)
     claims                the table of all claims
@@ -176,7 +176,7 @@ def export(ledger, table, path=None):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m labkit.ledger", description="What the ledger holds.")
+    parser = argparse.ArgumentParser(prog="python -m audit", description="What the ledger holds.")
     parser.add_argument("--ledger", metavar="FILE", help="another one than ledger.sqlite in the outputs folder")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("summary", help="what was trained, evaluated and claimed, by notebook (the default)")

@@ -1,4 +1,4 @@
-"""Find and read the submissions in a folder, for tools/grade.py.
+"""Find and read the submissions in a folder, for grade.py.
 
 Nothing in the folder is passed over in silence: each file is a submission, graded or with a reason why not, and so is
 a folder that holds none. Only what operating systems, JupyterLab and nbgrader leave behind does not count.
