@@ -33,7 +33,7 @@ run: setup ## Run the curriculum in order, then print the table of all claims
 	@$(RUN) tools/run.py $(NOTEBOOK)
 
 test: setup ## Test labkit and its neighbours, the build, and every notebook as a regression test
-	@$(RUN) -m pytest -n 2 --dist loadscope --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
+	@$(RUN) -m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg
 
 lab: setup ## Open JupyterLab on your own copies of the notebooks and labs
 	@$(RUN) tools/lab.py
