@@ -602,7 +602,7 @@ def test_windows_are_pieces_of_the_text_with_what_follows():
     assert not torch.equal(windows.inputs, text.windows(50, 7, seed=4).inputs)
     assert text.windows(50, 7, seed=3, part="test").role == "test"
     for n, context in ((0, 7), (5, 0), (5, len(text.train))):
-        with pytest.raises(ValueError, match="holds no example|low >= high"):
+        with pytest.raises(ValueError, match=r"holds no example|high <= 0"):
             text.windows(n, context, seed=0)
 
 
