@@ -20,7 +20,6 @@ from labkit.data import (
     Examples,
     digits,
     fingerprint,
-    gaussian,
     library_text,
     mnist1d,
     repeats,
@@ -95,14 +94,15 @@ FIXED = {"digits": digits, "repeats": lambda: repeats(1000), "sparse_parity": la
 @pytest.mark.parametrize("name", FIXED)
 def test_a_fixed_data_set_is_the_one_of_its_datasheet_and_raises_no_alarm(name, recwarn):
     made = FIXED[name]()
-    datasheet, stated = data.FIXED[made.source]
-    assert (made.datasheet, made.sha256) == (datasheet, stated) == (f"data/{name}.md", made.describe()["sha256"])
-    assert stated in (ROOT / datasheet).read_text(encoding="utf-8")
+    assert made.datasheet == f"data/{name}.md"
+    assert made.sha256 in (ROOT / made.datasheet).read_text(encoding="utf-8")
+    assert made.sha256.startswith(data._FIXED[made.source])
+    assert made.sha256 == made.describe()["sha256"]
     assert not recwarn.list
 
 
 def test_all_fixed_data_sets_are_tested():
-    assert {f"data/{name}.md" for name in FIXED} == {datasheet for datasheet, _ in data.FIXED.values()}
+    assert {make().source for make in FIXED.values()} == set(data._FIXED)
 
 
 def test_digits_with_one_changed_pixel_are_reported_when_loaded(monkeypatch):
@@ -110,7 +110,7 @@ def test_digits_with_one_changed_pixel_are_reported_when_loaded(monkeypatch):
     images[1234, 20] += 1
     monkeypatch.setattr(data, "load_digits", lambda return_X_y: (images, labels))
     with pytest.warns(
-        UserWarning, match=r"not the data that data/digits\.md describes .SHA-256 .*b353a2c0bcc1"
+        UserWarning, match=r"not the data that the datasheet of Alpaydin .* describes .SHA-256 .*b353a2c0bcc1"
     ) as told:
         digits()
     assert len(told) == 1
@@ -120,7 +120,7 @@ def test_digits_with_one_changed_pixel_are_reported_when_loaded(monkeypatch):
 def test_another_stream_of_numpy_is_reported_when_loaded(monkeypatch):
     monkeypatch.setattr(data, "_generator", lambda seed: np.random.Generator(np.random.MT19937(seed)))
     for make in (lambda: repeats(1000), lambda: sparse_parity(1000)):
-        with pytest.warns(UserWarning, match="find out what changed them before you compare results"):
+        with pytest.warns(UserWarning, match="find out why"):
             make()
     repeats(999), sparse_parity(1000, seed=1)  # which no datasheet describes
 
@@ -129,7 +129,7 @@ def test_another_stream_of_numpy_is_reported_when_loaded(monkeypatch):
 def test_bytes_changed_in_place_are_reported_when_recorded(name):
     made = FIXED[name]()
     made.targets[7] = (made.targets[7] + 1) % made.n_classes
-    with pytest.warns(UserWarning, match=rf"not the data that data/{name}\.md describes"):
+    with pytest.warns(UserWarning, match="not the data that the datasheet of"):
         recorded = made.split(0).train.dataset["sha256"]
     assert recorded == fingerprint(made.inputs, made.targets, made.factors)
 
@@ -250,12 +250,6 @@ def test_blocks_are_contiguous_and_each_is_held_out_once(whole):
     assert len(random.train) == len(blocks.train)
 
 
-@pytest.mark.parametrize(("number", "held_out"), [(1, 0), (5, 5), (5, -1), (1798, 0)])
-def test_blocks_refuse_numbers_that_do_not_fit(whole, number, held_out):
-    with pytest.raises(ValueError, match="blocks"):
-        whole.blocks(number, held_out)
-
-
 def test_digits_come_form_by_form(whole):
     """The datasheet's evidence for writers: the same page of labels returns every 130 rows or so."""
     labels = whole.targets.numpy()
@@ -373,8 +367,6 @@ def test_stack_gives_each_replicate_its_own_data_and_record(whole):
         assert torch.equal(replicate.inputs, train.inputs + k)
         assert (replicate.seed, replicate.transform, replicate.dataset) == (k, "k added", whole.describe())
     assert trains[0].replicate(2) is trains[0]  # shared by all replicates
-    with pytest.raises(ValueError, match="several splits"):
-        stacked.describe()
 
 
 def test_stack_keeps_factors_and_different_transforms():
@@ -391,10 +383,6 @@ def test_stack_refuses_parts_that_do_not_fit():
     for parts in ([], [stack([small()])], [small(4), small(5)], [small(role="train"), small(role="test")]):
         with pytest.raises(ValueError, match=r"[Ss]tack"):
             stack(parts)
-    with pytest.raises(ValueError, match="3 replicates do not match the 2"):
-        stack([small(), small()]).replace(
-            inputs=torch.ones(3, 4, 2), targets=torch.ones(3, 4), factors={}, transform="one more"
-        )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -440,8 +428,6 @@ def test_mnist1d_shape_and_standardisation():
     assert counts.max() - counts.min() <= 1
     assert made.sha256 == mnist1d(1234, seed=3).sha256
     assert made.sha256 != mnist1d(1234, seed=4).sha256
-    with pytest.raises(ValueError, match="too few signals"):
-        mnist1d(9)
 
 
 def test_mnist1d_factors_have_their_ranges_and_are_independent_of_the_class():
@@ -534,19 +520,7 @@ def test_no_classifier_tells_mnist1d_from_the_package(pair):
     assert two_sample_accuracy(pair[0][0][:2000], different) > 0.5 + 4 * np.sqrt(0.25 / 2000)
 
 
-# Data of known dimension
-
-
-def test_gaussian_fills_a_flat_subspace_evenly():
-    points = gaussian(4000, 5, ambient=20, seed=1)
-    assert points.shape == (4000, 20)
-    assert points.dtype == torch.float32
-    variances = np.linalg.eigvalsh(np.cov(points.double().numpy().T))[::-1]
-    assert np.all(np.abs(variances[:5] - 1) < 0.12)
-    assert np.all(variances[5:] < 1e-10)
-    for wrong in [(0, 2), (10, 0), (10, 65)]:
-        with pytest.raises(ValueError, match="gaussian needs"):
-            gaussian(*wrong)
+# Generated tasks
 
 
 def test_repeats_repeat_with_their_period_and_the_target_is_the_next_token():
@@ -562,12 +536,6 @@ def test_repeats_repeat_with_their_period_and_the_target_is_the_next_token():
     assert world.n_classes == 20
     assert world.sha256 == repeats(200, seed=3, vocabulary=20, length=30, periods=(4, 9)).sha256
     assert world.sha256 != repeats(200, seed=4, vocabulary=20, length=30, periods=(4, 9)).sha256
-
-
-@pytest.mark.parametrize("periods", [(0, 5), (6, 5), (6, 33)])
-def test_repeats_refuse_periods_that_do_not_fit(periods):
-    with pytest.raises(ValueError, match="periods must lie between 1 and both"):
-        repeats(10, periods=periods, length=40, vocabulary=32)
 
 
 def test_sparse_parity_is_the_parity_of_three_bits_of_its_task_and_of_no_other_three():
@@ -599,12 +567,6 @@ def test_sparse_parity_has_the_frequencies_and_the_same_tasks_for_every_n():
     assert all(first == second for first, second in seen)
     assert sparse_parity(2000, seed=6).sha256 == small.sha256 != sparse_parity(2000, seed=7).sha256
     assert sparse_parity(1000, seed=0).sha256 in (ROOT / small.datasheet).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("sizes", [{"n": 0}, {"n": 10, "tasks": 0}, {"n": 10, "chosen": 13}])
-def test_sparse_parity_refuses_sizes_that_do_not_fit(sizes):
-    with pytest.raises(ValueError, match="each must be at least 1"):
-        sparse_parity(**sizes)
 
 
 def test_library_text_is_the_librarys_and_its_parts_share_no_file():
@@ -640,7 +602,7 @@ def test_windows_are_pieces_of_the_text_with_what_follows():
     assert not torch.equal(windows.inputs, text.windows(50, 7, seed=4).inputs)
     assert text.windows(50, 7, seed=3, part="test").role == "test"
     for n, context in ((0, 7), (5, 0), (5, len(text.train))):
-        with pytest.raises(ValueError, match="do not fit"):
+        with pytest.raises(ValueError, match=r"holds no example|high <= 0"):
             text.windows(n, context, seed=0)
 
 

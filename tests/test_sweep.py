@@ -248,7 +248,7 @@ def test_data_are_known_by_their_fingerprint():
     digits = data.digits()
     attrs = [sweep.run(trained, GRID, [0], name="test", data=each).attrs for each in (digits, digits.sha256, None)]
     assert [each["data_sha256"] for each in attrs] == [digits.sha256, digits.sha256, None]
-    with pytest.raises(TypeError, match="no Split"):
+    with pytest.raises(TypeError, match="no Examples"):
         sweep.run(trained, GRID, [0], name="test", data=digits.split(0))
 
 

@@ -29,6 +29,8 @@ import torch
 import torch.nn.functional as F
 from IPython.display import display
 from scipy.spatial.distance import cdist
+from sklearn.datasets import make_swiss_roll
+from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from labkit import data, figures, measure
@@ -151,8 +153,9 @@ figures.show(
 
 
 # %%
-def twonn_by_hand(points, fraction=0.9):
+def twonn(points, fraction=0.9):
     """Slope through the origin of -log P(m > t) against log t."""
+    points = np.unique(points, axis=0)  # the nearest neighbour of a copy is itself: it has no ratio
     near, far = np.sort(cdist(points, points), axis=1)[:, 1:3].T  # column 0 is the point itself
     kept = int(fraction * len(points))
     log_t = np.sort(np.log(far / near))[:kept]
@@ -160,16 +163,25 @@ def twonn_by_hand(points, fraction=0.9):
     return log_t @ minus_log_p / (log_t @ log_t)
 
 
-np.testing.assert_allclose(twonn_by_hand(pixels[:500]), measure.twonn(pixels[:500]), rtol=1e-6)
-print("TwoNN by hand agrees with labkit.measure.twonn")
+roll, _ = make_swiss_roll(2000, random_state=0)
+np.testing.assert_allclose(twonn(roll), 2, atol=0.25)
+print("a sheet that is rolled up in three dimensions: TwoNN finds the sheet's two")
 
 # %% [markdown]
-# Never trust an estimator that you have not tried on known answers. `data.gaussian` draws points with a known number
-# of dimensions and hides them in 64.
+# Never trust an estimator after one known answer. So draw points with any number of dimensions, and hide them in 64.
 
 # %%
 DIMENSIONS = [1, 2, 5, 10, 20, 40]
-estimates = np.array([[measure.twonn(data.gaussian(POINTS, d, seed=seed)) for d in DIMENSIONS] for seed in SEEDS])
+
+
+def flat_cloud(dimension, seed):
+    """Normal points of so many dimensions, in a flat subspace of 64 that points anywhere."""
+    generator = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(generator.standard_normal((64, dimension)))
+    return (generator.standard_normal((POINTS, dimension)) @ axes.T).astype(np.float32)
+
+
+estimates = np.array([[twonn(flat_cloud(dimension, seed)) for dimension in DIMENSIONS] for seed in SEEDS])
 
 fig, ax = plt.subplots(figsize=(5.5, 3.6))
 figures.lines_with_spread(ax, DIMENSIONS, estimates, "TwoNN")
@@ -214,7 +226,7 @@ guess_dimension = predict(
 def dimensions(seed):
     """One replicate: TwoNN of the three clouds for each number of points."""
     clouds = [digits.split(seed, test=n, validation=0).test.inputs.double().numpy() for n in SIZES]
-    return [[measure.twonn(make(x, seed)) for x in clouds] for make in (lambda x, _: x, gaussian_like, scrambled)]
+    return [[twonn(make(x, seed)) for x in clouds] for make in (lambda x, _: x, gaussian_like, scrambled)]
 
 
 of_digits, of_gaussian, of_scrambled = np.moveaxis([dimensions(seed) for seed in SEEDS], 1, 0)  # each [K, sizes]
@@ -301,12 +313,13 @@ def unexplained(outputs, targets):
 
 def codes(ensemble, examples):
     """The two numbers of each digit: the third hidden layer, [K, n, 2]."""
-    return ensemble.hidden(examples.inputs.to(DEVICE))[2].cpu()
+    return ensemble.hidden(examples.inputs.to(DEVICE))[2].cpu().double()
 
 
 def ten_neighbours(train_codes, test_codes):
-    pairs = zip(train_codes, train.targets, test_codes, test.targets, strict=True)
-    return np.array([measure.knn_accuracy(*pair) for pair in pairs])
+    """10-NN accuracy of each replicate: the majority of the ten nearest training codes."""
+    replicates = zip(train_codes, train.targets, test_codes, test.targets, strict=True)
+    return np.array([KNeighborsClassifier(10).fit(h, y).score(h_test, y_test) for h, y, h_test, y_test in replicates])
 
 
 def bottleneck(name, after, examples, loss):
@@ -330,10 +343,23 @@ pca_codes = [pca.coordinates for pca in pcas], [pca.project(x) for pca, x in zip
 of_pca = ten_neighbours(*pca_codes)
 shown = {"PCA": pca_codes[1][0], "autoencoder": codes(autoencoder, test)[0], "supervised": codes(supervised, test)[0]}
 
+
 # %% tags=["drawing"]
+CLASS_COLORS = ["#00323d", "#403702", "#6f0e82", "#0e5551", "#8d4203"]
+CLASS_COLORS += ["#295fba", "#1d7d4c", "#e42f4e", "#2a8dbd", "#779d14"]
+
+
+def scatter_classes(ax, xy, labels, size):
+    """Draws each point [n, 2] as the digit of its class, coloured by class; size: its area in square points."""
+    xy, labels = np.asarray(xy), np.asarray(labels)
+    for label in np.unique(labels):
+        mark = {"marker": f"${label}$", "color": CLASS_COLORS[label], "linewidths": 0.3}
+        ax.scatter(*xy[labels == label].T, s=size, label=f"class {label}", **mark)
+
+
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.6))
 for ax, (name, xy) in zip(panels, shown.items(), strict=True):
-    figures.scatter_classes(ax, xy[:250], test.targets[0][:250], size=24)
+    scatter_classes(ax, xy[:250], test.targets[0][:250], size=24)
     ax.set(title=name, xlabel="first number", ylabel="second number")
 figures.show(
     fig,
@@ -447,7 +473,8 @@ def probe_layers(ensemble, seen, targets, held_out, test_targets):
 
 
 def dimension_of_layers(ensemble):
-    return np.array([measure.twonn(layer) for layer in representations(ensemble, test_signals.inputs)]).T
+    """TwoNN of the test signals at each layer: [replicates, 1 + layers]."""
+    return np.array([[twonn(h) for h in layer] for layer in representations(ensemble, test_signals.inputs)]).T
 
 
 signals, test_signals = data.stack([w.train for w in worlds]), data.stack([w.test for w in worlds])
@@ -527,22 +554,25 @@ guess_layers.resolve([rise > 0.02 and growth > 0, rise > 0.02 and growth <= 0, r
 
 
 # %%
-def cka_by_hand(X, Y):
-    X, Y = X - X.mean(0), Y - Y.mean(0)
+def linear_cka(X, Y):
+    """Similarity of two representations of the same inputs [..., n, width], in double precision; of each replicate."""
+    X, Y = (Z.double() - Z.double().mean(-2, keepdim=True) for Z in (X, Y))
     norm = torch.linalg.matrix_norm  # Frobenius: the root of the sum of squares
-    return norm(Y.T @ X) ** 2 / (norm(X.T @ X) * norm(Y.T @ Y))
+    return norm(Y.mT @ X) ** 2 / (norm(X.mT @ X) * norm(Y.mT @ Y))
 
 
 X, Y = (representations(twin, test_signals.inputs)[3][0].double() for twin in networks["trained"])
+between_inputs = [(Z - Z.mean(0)) @ (Z - Z.mean(0)).T for Z in (X, Y)]  # [n, n]: dot products of centred rows
+cosine = F.cosine_similarity(*(products.flatten() for products in between_inputs), dim=0)
+torch.testing.assert_close(linear_cka(X, Y), cosine)
 rotation = torch.linalg.qr(Y[:100]).Q
-np.testing.assert_allclose(cka_by_hand(X, Y), measure.linear_cka(X, Y))
-np.testing.assert_allclose(cka_by_hand(X, 3 * X @ rotation), 1)
+np.testing.assert_allclose(linear_cka(X, 3 * X @ rotation), 1)
 
-noise = np.random.default_rng(BASE_SEED).standard_normal((2, 2000, 100))
-few, many = (measure.linear_cka(noise[0, :n], noise[1, :n]) for n in (20, 2000))
+noise = torch.from_numpy(np.random.default_rng(BASE_SEED).standard_normal((2, 2000, 100)))
+few, many = (linear_cka(noise[0, :n], noise[1, :n]) for n in (20, 2000))
 assert few > 0.5
 assert many < 0.1
-print("CKA by hand agrees with labkit.measure.linear_cka; rotating and scaling change nothing")
+print("CKA is the cosine between two tables of dot products, input by input; rotating and scaling change nothing")
 print("unrelated noise of 100 features: CKA above 0.5 with 20 inputs, below 0.1 with 2000")
 
 # %% [markdown]
@@ -566,8 +596,8 @@ pairs = {
     "a network and its own start": zip(after, before, strict=True),
     "two untrained twins": zip(before, before_twin, strict=True),
 }
-cka = {name: np.array([measure.linear_cka(a, b) for a, b in layers]).T for name, layers in pairs.items()}
-across = np.array([[measure.linear_cka(a, b) for b in after_twin] for a in after])  # [layers, layers, replicates]
+cka = {name: np.stack([linear_cka(a, b) for a, b in layers], axis=1) for name, layers in pairs.items()}
+across = np.array([[linear_cka(a, b).numpy() for b in after_twin] for a in after])  # [layers, layers, replicates]
 matched = (across.argmax(1) == np.arange(LAYERS)[:, None]).mean()
 
 fig, panels = plt.subplots(1, 2, figsize=(10, 4), width_ratios=[1.4, 1])
@@ -629,7 +659,7 @@ guess_twins.resolve([in_last < -0.1, abs(in_last) <= 0.1, in_last > 0.1])
 
 
 # %%
-def collapse_by_hand(h, y):
+def collapse_signs(h, y):
     """NC1, and the mean distance of the cosines between class means from -1/(C - 1)."""
     means = torch.stack([h[y == c].mean(0) for c in range(10)])
     centred = means - means.mean(0)
@@ -637,14 +667,16 @@ def collapse_by_hand(h, y):
     between = centred.T @ centred / 10
     cosines = F.normalize(centred) @ F.normalize(centred).T
     angle = (cosines[~torch.eye(10, dtype=torch.bool)] + 1 / 9).abs().mean()
-    return (torch.linalg.pinv(between, hermitian=True) @ within).trace() / 10, angle
+    nc1 = (torch.linalg.pinv(between, hermitian=True) @ within).trace() / 10
+    return {"nc1": float(nc1), "nc2_angle": float(angle)}
 
 
-h, y = train.inputs[0].double(), train.targets[0]  # of the pixels, for a start
-theirs = measure.neural_collapse(h, y, weights=torch.eye(10, 64), bias=torch.zeros(10))
-for ours, name in zip(collapse_by_hand(h, y), ("nc1", "nc2_angle"), strict=True):
-    np.testing.assert_allclose(ours, theirs[name], rtol=1e-6)
-print("both signs by hand agree with labkit.measure.neural_collapse")
+unit = torch.eye(10, dtype=torch.float64)
+corners = unit - 0.1  # ten means as far from each other as can be
+cross = 0.5 * torch.cat([unit, -unit])  # twenty rows around each: a covariance of 0.025 in every direction
+of_corners = collapse_signs((corners.unsqueeze(1) + cross).flatten(0, 1), torch.arange(10).repeat_interleave(20))
+np.testing.assert_allclose(list(of_corners.values()), [0.9 * 0.5**2, 0], atol=1e-12)
+print("ten means at the widest angles: both signs are what you can work out on paper")
 
 # %% [markdown]
 # Two kinds of networks, equal but for one thing: **batch normalisation**, a layer that gives each neuron mean 0 and
@@ -669,12 +701,12 @@ def collapse(norm):
     rows, snapshots = [], []
 
     def look(step, networks):
-        layers, logits, last = networks.hidden(inputs), networks(inputs).cpu(), networks.layers[-1]
+        layers, logits = [layer.cpu() for layer in networks.hidden(inputs)], networks(inputs).cpu()
         for k in range(REPLICATES):
-            signs = measure.neural_collapse(layers[-1][k], train.targets[k], last.weight[k], last.bias[k])
             errors = 1 - measure.accuracy(logits[k], train.targets[k])
-            rows.append({"update": step, "replicate": k, "errors": errors, **signs})
-        snapshots.append([layer[0, :200].cpu().clone() for layer in layers])
+            signs_of_k = collapse_signs(layers[-1][k].double(), train.targets[k])
+            rows.append({"update": step, "replicate": k, "errors": errors, **signs_of_k})
+        snapshots.append([layer[0, :200].clone() for layer in layers])
 
     inputs, name = train.inputs.to(DEVICE), "collapse, batch norm" if norm else "collapse, no batch norm"
     networks.fit(
@@ -764,7 +796,7 @@ guess_collapse.resolve([fell < 0.8, 0.8 <= fell <= 1.5, fell > 1.5])
 def draw_layer(ax, snapshots, layer, moment):
     """Two principal axes of a hidden layer (counted from 1) after some updates."""
     h = snapshots[MOMENTS.index(moment)][layer - 1]
-    figures.scatter_classes(ax, measure.pca(h).coordinates, train.targets[0][:200], size=16)
+    scatter_classes(ax, measure.pca(h).coordinates, train.targets[0][:200], size=16)
     ax.set(title=f"layer {layer}, update {moment}", xticks=[], yticks=[])
 
 

@@ -125,11 +125,10 @@ figures.show(
 
 
 # %%
-def hessian_product(network, x, y):
-    """The gradient [P] of the cross-entropy, and a function that multiplies the Hessian by a vector v [P]."""
+def hessian_product(network, x, y, loss=F.cross_entropy):
+    """The gradient [P] of the loss, and a function that multiplies the Hessian by a vector v [P]."""
     parameters = list(network.parameters())
-    loss = F.cross_entropy(network(x), y)
-    g = flat(torch.autograd.grad(loss, parameters, create_graph=True))
+    g = flat(torch.autograd.grad(loss(network(x), y), parameters, create_graph=True))
 
     def product(v):
         return flat(torch.autograd.grad(g, parameters, v, retain_graph=True))
@@ -149,7 +148,6 @@ def loss_of(network, x, y):
     return float(F.cross_entropy(network(x), y))
 
 
-# %%
 digits = data.digits()
 WIDE = [64, 64, 64, 10]  # of sections 4 and 6
 SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
@@ -338,10 +336,18 @@ def exact_hessian(network, x, y):
     return torch.func.vmap(product, chunk_size=128)(units)
 
 
+def loss_at(theta):
+    """The loss of `small` with the parameters theta [P]."""
+    parts = theta.split([p.numel() for p in small.parameters()])
+    named = {name: part.view_as(p) for (name, p), part in zip(small.named_parameters(), parts, strict=True)}
+    return F.cross_entropy(torch.func.functional_call(small, named, (x,)), y)
+
+
 H = exact_hessian(small, x, y)
+by_pytorch = torch.autograd.functional.hessian(loss_at, flat(small.parameters()).detach())
+torch.testing.assert_close(H, by_pytorch)
 torch.testing.assert_close(H, H.T)
-torch.testing.assert_close(H @ v, hessian_product(small, x, y)[1](v))
-print("symmetric, and H times v is the Hessian-vector product")
+print("symmetric, and the same as PyTorch's, which differentiates every entry of the gradient")
 
 # %% [markdown]
 # Compare the start with the end of training, on ten classes and on the digits 0 to 4 only.
@@ -442,18 +448,24 @@ guess_outliers.resolve([largest == [2, 2], largest == [9, 4], largest == [HIDDEN
 
 # %%
 def lanczos(product, start, steps):
-    """Approximate eigenvalues [steps], largest first, and eigenvectors [P, steps], from `steps` products."""
-    basis, T = [start / start.norm()], torch.zeros(steps, steps, dtype=torch.float64)
+    """Approximate eigenvalues [steps], largest first, and eigenvectors [P, steps], from `steps` products.
+
+    A start [K, P] holds a vector for each of K matrices; the results then have K in front as well.
+    """
+    Q = (start / start.norm(dim=-1, keepdim=True)).unsqueeze(-2)  # the basis so far: a row each
+    T = torch.zeros(*start.shape[:-1], steps, steps, dtype=torch.float64)
     for i in range(steps):
-        w, Q = product(basis[i]), torch.stack(basis)
-        T[i, i] = w @ basis[i]
-        w = w - Q.T @ (Q @ w)
-        w = w - Q.T @ (Q @ w)  # again: rounding would bring old directions back
+        q = Q[..., i, :]
+        w = product(q)
+        T[..., i, i] = (w * q).sum(-1)
+        for _ in range(2):  # twice: rounding would bring old directions back
+            w = w - (Q.mT @ (Q @ w.unsqueeze(-1))).squeeze(-1)
         if i + 1 < steps:
-            T[i, i + 1] = T[i + 1, i] = w.norm()
-            basis.append(w / w.norm())
+            length = w.norm(dim=-1, keepdim=True)
+            T[..., i, i + 1] = T[..., i + 1, i] = length.squeeze(-1)
+            Q = torch.cat([Q, (w / length).unsqueeze(-2)], dim=-2)
     values, combinations = torch.linalg.eigh(T)
-    return values.flip(0), (torch.stack(basis).T @ combinations.to(start)).flip(1)
+    return values.flip(-1), (Q.mT @ combinations.to(start)).flip(-1)
 
 
 _, trained_product = hessian_product(judged[10][0].double(), x, y)
@@ -461,15 +473,39 @@ u = torch.randn(spectrum[10].shape[1], generator=torch.Generator().manual_seed(1
 found, vectors = lanczos(trained_product, u, 60)
 np.testing.assert_allclose(found[:3].numpy(), spectrum[10][0, :3], rtol=1e-6)
 torch.testing.assert_close(trained_product(vectors[:, 0]), found[0].to(DEVICE) * vectors[:, 0], rtol=0, atol=1e-4)
-
-ours = measure.hessian_top_eigenvalues(judged[10], train.inputs, train.targets, k=3, steps=60)
-np.testing.assert_allclose(ours, spectrum[10][:, :3], rtol=1e-3)
-print(f"60 products instead of {len(u)}: the three largest eigenvalues agree to six digits; so does labkit, to three")
+print(f"60 products instead of {len(u)}: the three largest eigenvalues agree to six digits")
 
 # %% [markdown]
-# `labkit.measure.hessian_top_eigenvalues` does it for all replicates of an `Ensemble` in the same products. From here on **sharpness** means the
-# largest eigenvalue of the Hessian of the training loss.
-#
+# For the $K$ networks of an `Ensemble` one product serves all: in the gradient of the *sum* of their losses, each network sees only its own (notebook
+# 01), so row $k$ of a table of vectors meets the Hessian of network $k$. From here on **sharpness** means the largest eigenvalue of the Hessian of the
+# training loss.
+
+
+# %%
+@torch.enable_grad()  # also while `fit` watches
+def hessian_products(networks, x, y, loss=F.cross_entropy):
+    """A function that multiplies the Hessian of each network of an Ensemble by its row of v [K, P]."""
+
+    def rows(tensors):
+        return torch.cat([values.flatten(1) for values in tensors], dim=1)
+
+    parameters = list(networks.parameters())
+    total = sum(loss(*each) for each in zip(networks(x), y, strict=True))
+    g = rows(torch.autograd.grad(total, parameters, create_graph=True))
+    return lambda v: rows(torch.autograd.grad(g, parameters, v, retain_graph=True))
+
+
+def sharpness_of(networks, x=train.inputs, y=train.targets, loss=F.cross_entropy, steps=25, seed=0):
+    """The largest eigenvalue of each network's Hessian [K], by Lanczos from a random start."""
+    size = sum(p[0].numel() for p in networks.parameters())
+    start = torch.randn(size, generator=torch.Generator().manual_seed(seed)).to(x).expand(len(networks), -1)
+    return lanczos(hessian_products(networks, x, y, loss), start, steps)[0][:, 0].numpy()
+
+
+np.testing.assert_allclose(sharpness_of(judged[10], steps=60), spectrum[10][:, 0], rtol=1e-3)
+print("all replicates at once, in single precision: the largest eigenvalue of each agrees to three digits")
+
+# %% [markdown]
 # ## 3. The edge of stability
 #
 # On the bowl, a sharpness above $2/\eta$ throws the walk out. A network is no bowl: its sharpness changes as it walks. Train tanh networks on 500
@@ -497,7 +533,7 @@ def watch(loss, rate, steps):
     x, y = signals.inputs.to(DEVICE), signals.targets.to(DEVICE)
 
     def look(_, model):
-        sharpness.append(measure.hessian_top_eigenvalues(model, x, y, loss=loss, steps=15)[:, 0])
+        sharpness.append(sharpness_of(model, x, y, loss, steps=15))
 
     settings = {"batch_size": SIGNALS, "optimizer": "sgd", "learning_rate": rate, "loss": loss}
     watching = {"callback": look, "callback_steps": range(0, steps + 1, EVERY)}
@@ -614,9 +650,10 @@ def draw_walk(panels, rate):
     x, y = signals.inputs[0, :100].to(DEVICE), signals.targets[0, :100].to(DEVICE)
     network = mlp([40, 32, 10], seed=BASE_SEED, activation="tanh").to(DEVICE)
     optimizer, loss, sharpness = torch.optim.SGD(network.parameters(), lr=rate), [], []
+    start = torch.randn(40 * 32 + 32 + 32 * 10 + 10, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     for step in range(101):
         if step % 5 == 0:
-            sharpness.append(measure.hessian_top_eigenvalues(network, x, y, loss=half_squares, steps=10)[0])
+            sharpness.append(lanczos(hessian_product(network, x, y, half_squares)[1], start, 10)[0][0])
         value = half_squares(network(x), y)
         loss.append(float(value.detach()))
         optimizer.zero_grad()
@@ -1020,14 +1057,7 @@ D = flat([torch.full_like(p, f) for p, f in zip(of_ten.parameters(), (3, 3, 1 / 
 torch.testing.assert_close(exact_hessian(twin, x, y), exact_hessian(of_ten, x, y) / D / D[:, None])
 
 FACTORS = [0.1, 0.3, 1, 3, 10]
-
-
-def sharpness_of_twins(k):
-    twins = [rescaled(judged[10][k], c) for c in FACTORS]
-    return [measure.hessian_top_eigenvalues(t, train.inputs[k], train.targets[k], steps=30)[0] for t in twins]
-
-
-of_factor = np.array([sharpness_of_twins(k) for k in range(REPLICATES)])
+of_factor = np.array([sharpness_of(rescaled(judged[10], c), steps=30) for c in FACTORS]).T
 assert (of_factor[:, [0, -1]] > 10 * of_factor[:, [2]]).all()
 print("the same function, and a Hessian of D⁻¹ H D⁻¹: at c = 10 and at c = 0.1 more than ten times as sharp")
 
@@ -1134,12 +1164,6 @@ at_level |= {f"SAM {rho},\nbatch 32": sam(rho) for rho in (0.1, 0.3)}
 again = to_level(32, seeds=[seed + 10_000 for seed in SEEDS])
 hundred = data.stack([part.first(100) for part in train.parts]).to(DEVICE)
 from_hundred = to_level(32, examples=hundred)
-
-
-def sharpness_of(networks):
-    return measure.hessian_top_eigenvalues(networks, train.inputs, train.targets, steps=25)[:, 0]
-
-
 sharp = {name: sharpness_of(networks) for name, networks in at_level.items()}
 right = {name: evaluate(networks, test) for name, networks in at_level.items()}
 saved = save_table(
