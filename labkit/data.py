@@ -238,6 +238,7 @@ class Dataset:
         not. The random split of equal sizes to compare with is `split(seed, test=len(blocks.test))`; for replicates,
         let held_out run over all blocks. In digits, other blocks are probably other writers (see its datasheet).
         """
+        held_out = whole("held_out", held_out, most=number - 1)
         test = np.array_split(np.arange(len(self)), number)[held_out]
         rest = _generator(seed).permutation(np.setdiff1d(np.arange(len(self)), test))
         return self._split(f"block {held_out + 1} of {number} held out", seed, test, rest, validation)
@@ -322,8 +323,10 @@ def repeats(n, seed=0, *, vocabulary=32, length=32, periods=(6, 16)):
     Source: after the repeated random sequences of Elhage et al. 2021 and Olsson et al. 2022. Built in notebook 03.
     """
     source = f"labkit.data.repeats(n={n}, seed={seed}, vocabulary={vocabulary}, length={length}, periods={periods})"
+    lowest = whole("the lowest period", periods[0], 1, vocabulary)
+    highest = whole("the highest period", periods[1], lowest, vocabulary)
     generator = _generator(seed)
-    period = generator.integers(*periods, n, endpoint=True)
+    period = generator.integers(lowest, highest, n, endpoint=True)
     order = generator.permuted(np.tile(np.arange(vocabulary), (n, 1)), axis=1)
     tokens = torch.from_numpy(np.take_along_axis(order, np.arange(length + 1) % period[:, None], axis=1))
     inputs, targets, factors = tokens[:, :-1].clone(), tokens[:, 1:].clone(), {"period": torch.from_numpy(period)}
@@ -342,6 +345,7 @@ def sparse_parity(n, seed=0, *, tasks=32, bits=12, chosen=3, exponent=1.4):
     """
     sizes = f"n={n}, seed={seed}, tasks={tasks}, bits={bits}, chosen={chosen}, exponent={exponent:g}"
     source = f"labkit.data.sparse_parity({sizes})"
+    chosen = whole("chosen", chosen, 1, bits)
     generator = _generator(seed)
     subsets = generator.permuted(np.tile(np.arange(bits), (tasks, 1)), axis=1)[:, :chosen]
     frequency = np.arange(1, tasks + 1) ** -float(exponent)

@@ -618,3 +618,21 @@ def test_first_examples_keep_what_is_known_of_them():
             part.first(n)
     with pytest.raises(ValueError, match="a stack replicate by replicate"):
         stack([part]).first(3)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: data.repeats(9, vocabulary=4, periods=(2, 6)),
+            "the highest period must be a whole number from 2 to 4",
+        ),
+        (lambda: data.repeats(9, periods=(0, 6)), "the lowest period must be a whole number from 1 to 32"),
+        (lambda: data.sparse_parity(9, bits=3, chosen=4), "chosen must be a whole number from 1 to 3"),
+        (lambda: data.digits().blocks(4, 4), "held_out must be a whole number from 0 to 3"),
+        (lambda: data.digits().blocks(4, -1), "held_out must be a whole number from 0 to 3"),
+    ],
+)
+def test_tasks_that_cannot_be_drawn_are_refused(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
