@@ -40,9 +40,10 @@ from IPython.display import display
 from scipy import special, stats
 
 from labkit import data, figures, governance, measure
+from labkit.checkpoint import save_checkpoint
 from labkit.evidence import claim, predict
 from labkit.ledger import Ledger, outputs_dir, save_table
-from labkit.train import Ensemble, device, evaluate, save_checkpoint
+from labkit.train import Ensemble, device, evaluate
 
 figures.style()
 DEVICE = device()
