@@ -12,9 +12,6 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-# What PyTorch raises for a wrong shape or type; the warning is of mse_loss and others, before they broadcast.
-_MISFIT = (IndexError, RuntimeError, TypeError, ValueError, UserWarning)
-
 
 def whole(name, value, least=0, most=2**63 - 1):
     """`value` as an int, whoever made it: 100, 1e2, NumPy's or PyTorch's. ValueError where it is no such number."""
@@ -93,14 +90,21 @@ def tensors(model, inputs, targets):
     return inputs, targets
 
 
+@contextlib.contextmanager
+def refused(what):
+    """Say in one sentence what does not fit, where the block raises anything."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{what}: {reason}") from error
+
+
 def outputs(model, inputs):
     """model(inputs), measured: in evaluation mode and without gradients. ValueError where they do not fit."""
-    try:
-        with mode(model, training=False), torch.no_grad(), register_module_forward_pre_hook(_check_tokens):
-            found = model(inputs)
-    except _MISFIT as error:
-        kind = f"{inputs.dtype} of shape {list(inputs.shape)}"
-        raise ValueError(f"The model cannot take inputs {kind}: {_reason(error)}") from error
+    trying = refused(f"The model cannot take inputs {inputs.dtype} of shape {list(inputs.shape)}")
+    with trying, mode(model, training=False), torch.no_grad(), register_module_forward_pre_hook(_check_tokens):
+        found = model(inputs)
     if not isinstance(found, torch.Tensor):
         raise ValueError(f"The model must return one tensor, its outputs, not a {type(found).__name__}.")
     return found
@@ -114,22 +118,15 @@ def _check_tokens(module, arguments):
             raise ValueError(f"the token {wrong} is outside its vocabulary, 0 to {last}")
 
 
-def _reason(error):
-    return str(error).partition("\n")[0]
-
-
 def compared(loss, found, targets):
     """loss(found, targets). ValueError, in one sentence, where shapes do not fit, or PyTorch would broadcast them."""
-    try:
+    shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
+    with refused(f"The loss or metric cannot compare {shapes}"), warnings.catch_warnings():
         of_pytorch = (getattr(loss, "__module__", None) or "").startswith("torch.nn")
         if of_pytorch and targets.is_floating_point() and found.shape != targets.shape:
             raise ValueError("numbers must have the outputs' shape, and class numbers be whole (targets.long())")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Using a target size")
-            return loss(found, targets)
-    except _MISFIT as error:
-        shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
-        raise ValueError(f"The loss or metric cannot compare {shapes}: {_reason(error)}") from None
+        warnings.filterwarnings("error", message="Using a target size")  # of mse_loss and others: they broadcast
+        return loss(found, targets)
 
 
 def check_fit(model, inputs, targets, loss):

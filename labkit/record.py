@@ -82,16 +82,10 @@ def end(run_ids, curve, seconds, flops, place, status, problem):
     }
     ledger.record("compute", [{"run_id": run_id, **cost} for run_id in run_ids])
     points = []
+    error = None if problem is None else f"{type(problem).__name__}: {problem}"
     for run_id, losses in zip(run_ids, curve.T, strict=True):
         points += [{"run_id": run_id, "step": i + 1, "name": "loss", "value": losses[i]} for i in kept]
-    ledger.record("training_metric", points)
-    for run_id, losses in zip(run_ids, curve.T, strict=True):
         by_another = status == "diverged" and np.isfinite(losses).all()
-        ledger.update(
-            "training_run",
-            run_id,
-            status="interrupted" if by_another else status,
-            error=None if problem is None else f"{type(problem).__name__}: {problem}",
-            steps_done=steps,
-            final_loss=losses[-1] if steps else None,
-        )
+        own = {"status": "interrupted" if by_another else status, "final_loss": losses[-1] if steps else None}
+        ledger.update("training_run", run_id, **own, error=error, steps_done=steps)
+    ledger.record("training_metric", points)

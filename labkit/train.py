@@ -163,11 +163,13 @@ def fit(
         "steps_planned": steps,
         "config": {"schedule": _name(schedule)} | {key: group[key] for key in group if key not in ("params", "lr")},
     }
+    watched = range(steps + 1) if callback_steps is None else set(callback_steps)
     with seeded(seeds[0]), mode(learner, training=True), torch.enable_grad():
         run_ids = record.start(settings, architecture, examples, seeds, rates)
         vars(learner).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
-        watched = () if callback is None else range(steps + 1) if callback_steps is None else set(callback_steps)
-        curve, seconds, problem = _loop(model, steppers, steps, rates, callback, watched, experiment)
+        curve, seconds, problem = _loop(
+            model, steppers, steps, rates, callback, watched if callback else (), experiment
+        )
     curve = curve.reshape(-1, len(seeds))
     record.end(run_ids, curve, seconds, flops * len(curve), inputs.device, _status(problem), problem)
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
@@ -212,15 +214,12 @@ def _try_an_update(net, inputs, targets, loss, build):
     """The FLOPs of one update, made by a copy. ValueError, in one sentence, for what cannot be trained."""
     tensors = [*net.named_parameters(), *net.named_buffers()]
     copies = {name: t.detach().clone().requires_grad_(t.requires_grad) for name, t in tensors}
-    try:
-        with seeded(0), mode(net, training=True), torch.enable_grad(), FlopCounterMode(display=False) as counter:
-            optimizer = build([copies[name] for name, _ in net.named_parameters()])
-            outputs = torch.func.functional_call(net, copies, (inputs,))
-            copy.deepcopy(loss)(outputs, targets).backward()
-            optimizer.step()
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"An update by a batch of {len(inputs)} examples fails: {reason}") from error
+    trying = gate.refused(f"An update by a batch of {len(inputs)} examples fails")
+    with trying, seeded(0), mode(net, training=True), torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        optimizer = build([copies[name] for name, _ in net.named_parameters()])
+        outputs = torch.func.functional_call(net, copies, (inputs,))
+        copy.deepcopy(loss)(outputs, targets).backward()
+        optimizer.step()
     return counter.get_total_flops()
 
 
