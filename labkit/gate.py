@@ -136,10 +136,11 @@ def check_fit(model, inputs, targets, loss):
     """
     if not callable(loss) or isinstance(loss, type):
         raise ValueError(f"loss={loss} must be a function (outputs, targets), such as F.mse_loss or nn.MSELoss().")
-    columns = [targets.flatten(1) if targets.ndim > 1 else targets.unsqueeze(1)]
+    flat = targets.reshape(len(targets), -1)
+    rows = torch.stack([flat.amin(1).argmin(), flat.amax(1).argmax()])
     if not inputs.is_floating_point():
-        columns.append(inputs.flatten(1))
-    rows = torch.cat([extreme for each in columns for extreme in (each.argmin(0), each.argmax(0))])
+        tokens = inputs.reshape(len(inputs), -1)
+        rows = torch.cat([rows, tokens.argmin(0), tokens.argmax(0)])
     found, targets, loss = outputs(model, inputs[rows]), targets[rows], copy.deepcopy(loss)  # it may count its calls
     value = _tried(loss, found, targets)
     if not isinstance(value, torch.Tensor) or value.ndim:
