@@ -116,7 +116,7 @@ def _claims(ledger):
 
 
 def _checkpoints(ledger):
-    from labkit.train import read_checkpoint  # here, because PyTorch takes seconds to load
+    from labkit.checkpoint import read_checkpoint  # here, because PyTorch takes seconds to load
 
     folder = ledger.path.parent
     recorded = ledger.query("SELECT path, group_concat(DISTINCT run_id) AS runs FROM checkpoint GROUP BY path")

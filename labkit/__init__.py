@@ -4,7 +4,8 @@ data        data sets with a fingerprint and a datasheet
 models      the few architectures that several notebooks share
 gate        what training and evaluating are given: converted, or refused in one sentence
 train       training one model or many replicates at once, and evaluating them
-checkpoint  keeping their weights
+record      what the ledger holds of a training run
+checkpoint  their weights in files
 measure     the field's measurements of networks and representations
 sweep       a grid of configurations × replicates, on all cores or a cluster
 evidence    `claim` checks a statement against replicates, `predict` asks you first

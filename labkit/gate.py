@@ -1,6 +1,6 @@
-"""The gate of `fit`, `evaluate` and the Hessian: what they are given is converted, or refused in one sentence.
+"""The gate of `fit` and `evaluate`: what they are given is converted, or refused in one sentence.
 
-All of it happens before anything is trained or recorded.
+All of it happens before anything is trained or recorded. Imports nothing of labkit.
 """
 
 import contextlib
@@ -10,60 +10,47 @@ import warnings
 import numpy as np
 import torch
 from torch import nn
-
-_TROUBLE = (
-    IndexError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UserWarning,
-)  # what PyTorch raises for a wrong shape or type
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 
 def whole(name, value, least=0, most=2**63 - 1):
     """`value` as an int, whoever made it: 100, 1e2, NumPy's or PyTorch's. ValueError where it is no such number."""
     try:
-        number = int(value)
-        if number == value and least <= number <= most and not isinstance(value, (bool, np.bool_)):
-            return number
+        if int(value) == value and least <= value <= most and not isinstance(value, (bool, np.bool_)):
+            return int(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
     limits = f"from {least} to {most}" if most < 2**63 - 1 else f"of at least {least}"
     raise ValueError(f"{name} must be a whole number {limits}, not {value!r}.")
 
 
+def chosen(name, choice, options):
+    """options[choice]. ValueError where it is none of them."""
+    if choice not in options:
+        raise ValueError(f"{name}={choice!r} is unknown: choose from {', '.join(map(str, options))}.")
+    return options[choice]
+
+
 def as_tensor(values, name):
     """Numbers as a tensor without gradients, from a tensor, array, DataFrame, Series or list.
 
-    A tensor keeps its memory, all else is copied. Whole numbers of kinds that PyTorch hardly computes with become
-    int64. Raises ValueError for text, dates, missing values (None, NA) and rows of different lengths.
+    A tensor keeps its memory, all else is copied. Unsigned numbers that PyTorch hardly computes with become int64.
+    Raises ValueError for text, dates, missing values (None, NA) and rows of different lengths.
     """
     if not isinstance(values, torch.Tensor):
         try:
             array = np.asarray(values)
             if array.dtype == object:  # a DataFrame of numbers of several kinds
                 array = np.asarray(array.tolist())
-            wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
-            native = np.float64 if wide else array.dtype.newbyteorder("=")
-            values = torch.tensor(array.astype(native, order="C"))
+            values = torch.tensor(array.astype(array.dtype.newbyteorder("="), order="C"))
         except (TypeError, ValueError, RuntimeError):
-            kind = type(values).__name__
-            raise ValueError(
-                f"{name} must hold numbers, none of them missing, in rows of one length: this {kind} does not."
-            ) from None
-    values = values.detach() if values.layout == torch.strided else values.detach().to_dense()
-    return values if values.dtype in _KEPT or values.is_floating_point() else values.long()
-
-
-_KEPT = (torch.bool, torch.uint8, torch.int32, torch.int64, torch.complex64, torch.complex128)
+            raise ValueError(f"{name} must hold numbers, none of them missing, in rows of one length.") from None
+    return values.detach().long() if values.dtype in (torch.uint16, torch.uint32, torch.uint64) else values.detach()
 
 
 def finite(values):
-    """Whether no number of a tensor is NaN or infinite. Looks at the extremes, without a copy of the data."""
-    if not (values.is_floating_point() and values.numel()):
-        return True
-    values = values.float() if values.itemsize == 1 else values  # numbers of 8 bits have no extremes in PyTorch
-    return bool(torch.stack(values.aminmax()).isfinite().all())
+    """Whether no number of a tensor is NaN or infinite."""
+    return bool(values.isfinite().all())
 
 
 @contextlib.contextmanager
@@ -83,14 +70,9 @@ def plain(model):
     return getattr(model, "_orig_mod", model)
 
 
-def name_of(what):
-    """The name of a loss, metric or schedule: of the function, or of the object's class."""
-    return what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
-
-
-def reason(error):
-    """The first line of an exception's message, without its full stop."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+def run_ids(model):
+    """The training runs of a model, or of each replicate of an Ensemble; [None] where there is none."""
+    return getattr(model, "run_ids", None) or [getattr(model, "run_id", None)]
 
 
 def tensors(model, inputs, targets):
@@ -104,68 +86,47 @@ def tensors(model, inputs, targets):
     targets = targets.to(like) if targets.is_floating_point() else targets.to(like.device, torch.int64)
     for name, values in (("inputs", inputs), ("targets", targets)):
         if not finite(values):
-            raise ValueError(
-                f"{name} contains NaN or infinite values as {values.dtype}: remove or scale those examples."
-            )
+            raise ValueError(f"{name} contains NaN or infinite values as {values.dtype}: remove or scale those.")
     return inputs, targets
+
+
+@contextlib.contextmanager
+def refused(what):
+    """Say in one sentence what does not fit, where the block raises anything."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{what}: {reason}") from error
 
 
 def outputs(model, inputs):
     """model(inputs), measured: in evaluation mode and without gradients. ValueError where they do not fit."""
-    embeddings = [layer for layer in model.modules() if isinstance(layer, (nn.Embedding, nn.EmbeddingBag))]
-    hooks = [layer.register_forward_pre_hook(_check_tokens) for layer in embeddings]
-    try:
-        with mode(model, training=False), torch.no_grad():
-            found = model(inputs)
-    except _TROUBLE as error:
-        raise ValueError(_misfit(model, inputs, error)) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
+    trying = refused(f"The model cannot take inputs {inputs.dtype} of shape {list(inputs.shape)}")
+    with trying, mode(model, training=False), torch.no_grad(), register_module_forward_pre_hook(_check_tokens):
+        found = model(inputs)
     if not isinstance(found, torch.Tensor):
-        kind = type(found).__name__
-        raise ValueError(
-            f"The model must return one tensor, its outputs, not a {kind}: leave out what else it returns."
-        )
+        raise ValueError(f"The model must return one tensor, its outputs, not a {type(found).__name__}.")
     return found
 
 
-def _check_tokens(embedding, arguments):
+def _check_tokens(module, arguments):
     """Before the look-up: a token that it lacks would be the end of a GPU's process."""
-    tokens, last = arguments[0], embedding.num_embeddings - 1
-    if tokens.is_floating_point():
-        raise ValueError("it looks up tokens, which are whole numbers (inputs.long())")
-    wrong = tokens[(tokens < 0) | (tokens > last)]
-    if len(wrong):
-        raise ValueError(f"the token {int(wrong[0])} is outside its vocabulary, 0 to {last}")
-
-
-def _misfit(model, inputs, error):
-    """Why a model cannot take these inputs, given the exception that it raised."""
-    first = next((layer for layer in model.modules() if type(layer).__name__.endswith("Linear")), None)
-    raised = isinstance(error, RuntimeError)  # by PyTorch
-    if raised and not inputs.is_floating_point():
-        kind = f"whole numbers ({inputs.dtype}): give inputs.float() if they are measured, inputs.long() if tokens"
-        return f"The model cannot take {kind} ({reason(error)})."
-    if raised and first is not None and inputs.shape[-1] != first.weight.shape[-1]:
-        return f"The model takes {first.weight.shape[-1]} features, but each input has {inputs.shape[-1]}."
-    return f"The model cannot take inputs of shape {list(inputs.shape)}: {reason(error)}."
+    if isinstance(module, nn.Embedding):
+        tokens, last = arguments[0], module.num_embeddings - 1
+        for wrong in tokens[(tokens < 0) | (tokens > last)][:1].tolist():
+            raise ValueError(f"the token {wrong} is outside its vocabulary, 0 to {last}")
 
 
 def compared(loss, found, targets):
     """loss(found, targets). ValueError, in one sentence, where shapes do not fit, or PyTorch would broadcast them."""
-    alike = "numbers must have the outputs' shape, and class numbers be whole (targets.long())"
-    pytorchs = (getattr(loss, "__module__", None) or "").startswith("torch.nn")
-    try:
-        if pytorchs and targets.is_floating_point() and found.shape != targets.shape:
-            raise ValueError(alike)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Using a target size")  # from mse_loss and others, however called
-            return loss(found, targets)
-    except _TROUBLE as error:
-        shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
-        why = alike if "Using a target size" in str(error) else reason(error)
-        raise ValueError(f"{name_of(loss)} cannot compare {shapes}: {why}.") from None
+    shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
+    with refused(f"The loss or metric cannot compare {shapes}"), warnings.catch_warnings():
+        of_pytorch = (getattr(loss, "__module__", None) or "").startswith("torch.nn")
+        if of_pytorch and targets.is_floating_point() and found.shape != targets.shape:
+            raise ValueError("numbers must have the outputs' shape, and class numbers be whole (targets.long())")
+        warnings.filterwarnings("error", message="Using a target size")  # of mse_loss and others: they broadcast
+        return loss(found, targets)
 
 
 def check_fit(model, inputs, targets, loss):
@@ -174,36 +135,25 @@ def check_fit(model, inputs, targets, loss):
     Tries the examples with the smallest and the greatest targets, and tokens.
     """
     if not callable(loss) or isinstance(loss, type):
-        raise ValueError(
-            f"loss={name_of(loss)} must be a function (outputs, targets), such as F.mse_loss or nn.MSELoss()."
-        )
-    if len(inputs) != len(targets):
-        shapes = f"targets of shape {list(targets.shape)} does not match inputs of shape {list(inputs.shape)}"
-        raise ValueError(f"{shapes}: each example needs one row in each.")
-    if not inputs.is_floating_point():
-        tokens = inputs.reshape(len(inputs), -1)
-        outputs(model, inputs[torch.cat([tokens.argmin(0), tokens.argmax(0)]).unique()])
+        raise ValueError(f"loss={loss} must be a function (outputs, targets), such as F.mse_loss or nn.MSELoss().")
     flat = targets.reshape(len(targets), -1)
     rows = torch.stack([flat.amin(1).argmin(), flat.amax(1).argmax()])
+    if not inputs.is_floating_point():
+        tokens = inputs.reshape(len(inputs), -1)
+        rows = torch.cat([rows, tokens.argmin(0), tokens.argmax(0)])
     found, targets, loss = outputs(model, inputs[rows]), targets[rows], copy.deepcopy(loss)  # it may count its calls
-    try:
-        value = _tried(loss, found, targets)
-    except ValueError:
-        if not targets.is_floating_point() and targets.ndim == 1 and found.ndim == 2:
-            (least, greatest), last = targets.tolist(), found.shape[1] - 1
-            if least < 0 or greatest > last:
-                label = greatest if greatest > last else least
-                raise ValueError(
-                    f"The label {label} does not fit the model's {last + 1} outputs, 0 to {last}."
-                ) from None
-        raise
+    value = _tried(loss, found, targets)
     if not isinstance(value, torch.Tensor) or value.ndim:
-        kind = f"of shape {list(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
-        raise ValueError(f"The loss must be one number, the mean over the batch, as a tensor, not {kind}.")
-    if not _is_mean(loss, found, targets):
+        raise ValueError("The loss must be one number, the mean over the batch, as a tensor.")
+    # Of two different examples where [n, 1] and [n] may broadcast to [n, n]; else of one twice, for a mean may be
+    # over classes, groups or known tokens, and examples differ in these.
+    pair = [0, 1] if found.shape != targets.shape and found.numel() == targets.numel() else [0, 0]
+    together = _tried(loss, found[pair], targets[pair])
+    alone = sum(_tried(loss, found[[row] * 4], targets[[row] * 4]) for row in pair) / 2
+    if not torch.isclose(together, alone, rtol=0.02, equal_nan=True):
         warnings.warn(
-            f"The loss {name_of(loss)} of two examples is not the mean of each one's own: does it add them up, or are "
-            f"outputs of shape {list(found.shape)} and targets of shape {list(targets.shape)} broadcast?",
+            "The loss of two examples is not the mean of each one's own: does it add them up, or broadcast outputs "
+            f"of shape {list(found.shape)} against targets of shape {list(targets.shape)}?",
             stacklevel=3,
         )
 
@@ -213,31 +163,6 @@ def _tried(loss, found, targets):
     try:
         return compared(loss, found.cpu(), targets.cpu())
     except ValueError as error:
-        if found.device.type == "cpu" or "device" not in str(error):
+        if "device" not in str(error):
             raise
         return compared(loss, found, targets)  # it has tensors of its own on the GPU
-
-
-def _is_mean(loss, found, targets):
-    """Whether the loss of two examples is the mean of each one's own, up to rounding.
-
-    Two different ones where every row could be compared with every other: [n, 1] and [n] broadcast to [n, n]. Else
-    twice the same, since a mean may be over classes, groups or known tokens, and examples differ in these.
-    """
-    if _broadcast(found.shape, targets.shape) <= max(found.numel(), targets.numel()):
-        found, targets = found[[0, 0]], targets[[0, 0]]
-    try:
-        alone = torch.stack([_tried(loss, *one) for one in zip(found.split(1), targets.split(1), strict=True)])
-        rtol = torch.finfo(found.dtype).eps ** 0.5
-        together = _tried(loss, found, targets)
-    except ValueError:
-        return False
-    return torch.isclose(together, alone.nanmean(), rtol=rtol, atol=rtol * 1e-3, equal_nan=True).item()
-
-
-def _broadcast(*shapes):
-    """The number of values that tensors of these shapes broadcast to; 0 where they do not."""
-    try:
-        return torch.broadcast_shapes(*shapes).numel()
-    except RuntimeError:
-        return 0

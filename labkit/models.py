@@ -7,16 +7,16 @@ import random
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from labkit.gate import mode, whole
+from labkit.gate import chosen, mode, whole
 
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
-NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}  # of an `mlp`
-STREAM_NORMS = {"layer": nn.LayerNorm, "rms": nn.RMSNorm, "none": nn.Identity}  # of a `Transformer`
-POSITIONS = ("learned", "sinusoidal", "relative", "none")
+_ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "identity": nn.Identity}
+_NORMS = {None: None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 # How the weights of a layer from fan_in to fan_out neurons are drawn; "default" is nn.Linear's own way.
-INITS = {"default": None, "xavier": nn.init.xavier_normal_, "he": nn.init.kaiming_normal_}
+_INITS = {"default": None, "xavier": nn.init.xavier_normal_, "he": nn.init.kaiming_normal_}
+_POSITIONS = dict.fromkeys(("learned", "sinusoidal", "relative", "none"))
 
 
 @contextlib.contextmanager
@@ -26,23 +26,19 @@ def seeded(seed):
     A GPU's generators are included once the GPU is in use: move models to it before the block. Seeds are whole numbers
     from 0 to 2**32 - 1 (ValueError).
     """
-    seed = whole("seed", seed, most=2**32 - 1)
-    cuda, mps = torch.cuda.is_initialized(), torch.backends.mps.is_available()
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    gpu = torch.cuda.get_rng_state_all() if cuda else torch.mps.get_rng_state() if mps else None
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)
-    if gpu is not None:
-        torch.cuda.manual_seed_all(seed) if cuda else torch.mps.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])
-        if gpu is not None:
-            torch.cuda.set_rng_state_all(gpu) if cuda else torch.mps.set_rng_state(gpu)
+    seed, on_gpu = whole("seed", seed, most=2**32 - 1), torch.cuda.is_initialized()
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if on_gpu else []):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            torch.cuda.manual_seed_all(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 class Residual(nn.Module):
@@ -76,39 +72,30 @@ def mlp(sizes, *, seed, activation="relu", norm=None, residual=False, init="defa
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(f"sizes={list(sizes)}: give the numbers of features and of outputs at least, each at least 1.")
     widths = sizes[1:-1]
-    names = [activation] * len(widths) if isinstance(activation, str) else list(activation)
-    if len(names) != len(widths) or not set(names) <= ACTIVATIONS.keys():
-        raise ValueError(
-            f"activation={activation!r}: choose from {', '.join(ACTIVATIONS)}: one for all, or one a hidden layer."
-        )
-    if norm is not None and norm not in NORMS:
-        raise ValueError(f"norm={norm!r}: choose from {', '.join(NORMS)}, or None.")
-    if init not in INITS:
-        raise ValueError(f"init={init!r}: choose from {', '.join(INITS)}.")
+    names = [activation] * len(widths) if isinstance(activation, str) else activation
+    activations = [chosen("activation", name, _ACTIVATIONS) for name in names]
+    normalise, draw = chosen("norm", norm, _NORMS), chosen("init", init, _INITS)
+    if len(activations) != len(widths):
+        raise ValueError(f"activation={activation}: give one for all, or one a hidden layer.")
     if residual and len(set(widths)) != 1:
         raise ValueError(f"sizes={list(sizes)}: residual blocks need hidden layers of one width, at least one.")
-    exact = {"device": "cpu", "dtype": torch.float32}
-
-    def linear(fan_in, fan_out):
-        layer = nn.Linear(fan_in, fan_out, **exact)
-        if INITS[init]:
-            INITS[init](layer.weight)
-            nn.init.zeros_(layer.bias)
-        return layer
 
     with seeded(seed):
-        linears = [linear(*pair) for pair in itertools.pairwise(sizes)]
-        acts = [
-            [*([NORMS[norm](width, **exact)] if norm else []), ACTIVATIONS[name]()]
-            for width, name in zip(widths, names, strict=True)
-        ]
-    if residual:
-        scale = 1.0 if norm else 1 / math.sqrt(max(1, len(widths) - 1))
-        blocks = zip(acts[:-1], linears[1:-1], strict=True)
-        layers = [linears[0], *(Residual(nn.Sequential(*act, layer), scale) for act, layer in blocks), *acts[-1]]
-    else:
-        layers = [layer for layer, act in zip(linears, acts, strict=False) for layer in (layer, *act)]
-    return nn.Sequential(*layers, linears[-1]).to(dtype)
+        linears = []
+        for fan_in, fan_out in itertools.pairwise(sizes):
+            linears.append(nn.Linear(fan_in, fan_out))
+            if draw:
+                draw(linears[-1].weight)
+                nn.init.zeros_(linears[-1].bias)
+    layers, last = linears[:1], linears[-1]
+    scale = 1.0 if norm else 1 / math.sqrt(max(1, len(widths) - 1))
+    for width, activate, linear in zip(widths, activations, linears[1:], strict=True):
+        between = [normalise(width), activate()] if norm else [activate()]
+        if residual and linear is not last:
+            layers.append(Residual(nn.Sequential(*between, linear), scale))
+        else:
+            layers += [*between, linear]
+    return nn.Sequential(*layers).to(dtype)
 
 
 def hidden(model, inputs):
@@ -117,13 +104,60 @@ def hidden(model, inputs):
     Of a residual network: the sum after each block, and last what the last activation makes of it. Measured in
     evaluation mode, without gradients; the model is left as it was. Built in notebook 01.
     """
-    representations = []
+    found = []
     with mode(model, training=False), torch.no_grad():
         for layer in model:
             inputs = layer(inputs)
-            if isinstance(layer, (Residual, *ACTIVATIONS.values())):
-                representations.append(inputs)
-    return representations
+            if isinstance(layer, (Residual, *_ACTIVATIONS.values())):
+                found.append(inputs)
+    return found
+
+
+class _Stacked(nn.Module):
+    """The same layer of K replicates: their tensors are stacked, and it maps [K, width, n] to [K, width, n]."""
+
+    def __init__(self, layers):
+        super().__init__()
+        parameters, buffers = torch.func.stack_module_state(layers)
+        for name, values in parameters.items():
+            self.register_parameter(name, nn.Parameter(values.detach()))
+        for name, values in buffers.items():
+            self.register_buffer(name, values)
+        self.eps, self.momentum = (getattr(layers[0], name, None) for name in ("eps", "momentum"))
+
+
+class _Linear(_Stacked):
+    def forward(self, inputs):
+        return torch.baddbmm(self.bias.unsqueeze(2), self.weight, inputs)
+
+
+class _BatchNorm(_Stacked):
+    """K times as many channels of one long example."""
+
+    def forward(self, inputs):
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        channels = (t.view(-1) for t in (self.running_mean, self.running_var, self.weight, self.bias))
+        outputs = inputs.reshape(1, -1, inputs.shape[2])
+        return F.batch_norm(outputs, *channels, self.training, self.momentum, self.eps).view_as(inputs)
+
+
+class _LayerNorm(_Stacked):
+    """Each example by its own mean and variance."""
+
+    def forward(self, inputs):
+        normal = F.layer_norm(inputs.mT, inputs.shape[1:2], eps=self.eps).mT
+        return torch.addcmul(self.bias.unsqueeze(2), normal, self.weight.unsqueeze(2))
+
+
+def batched(layers):
+    """One module that does for K replicates what each of these K modules, all of one kind, does for its own."""
+    first = layers[0]
+    if isinstance(first, Residual):
+        branches = zip(*(layer.branch for layer in layers), strict=True)
+        return Residual(nn.Sequential(*map(batched, branches)), first.scale)
+    kinds = {nn.Linear: _Linear, nn.BatchNorm1d: _BatchNorm, nn.LayerNorm: _LayerNorm}
+    return kinds[type(first)](layers) if type(first) in kinds else first
 
 
 class Attention(nn.Module):
@@ -175,20 +209,18 @@ class Block(nn.Module):
 
     attention     an `Attention`
     width         of the residual stream
-    feed_forward  neurons of the feed-forward layer; 0 leaves it out (attention-only)
-    norm          "layer", "rms" or "none", before each of the two
-    activation    of the feed-forward layer, as in `mlp`
+    feed_forward  neurons of the feed-forward layer, with GELU; 0 leaves it out (attention-only)
 
     Built in notebook 03. The same as `nn.TransformerEncoderLayer(norm_first=True)`. Source: Xiong et al. 2020.
     """
 
-    def __init__(self, attention, width, *, feed_forward=0, norm="layer", activation="gelu"):
+    def __init__(self, attention, width, *, feed_forward=0):
         super().__init__()
-        self.norm_1, self.attention = STREAM_NORMS[norm](width), attention
+        self.norm_1, self.attention = nn.LayerNorm(width), attention
         self.norm_2, self.feed_forward = None, None
         if feed_forward:
-            layers = nn.Linear(width, feed_forward), ACTIVATIONS[activation](), nn.Linear(feed_forward, width)
-            self.norm_2, self.feed_forward = STREAM_NORMS[norm](width), nn.Sequential(*layers)
+            layers = nn.Linear(width, feed_forward), nn.GELU(), nn.Linear(feed_forward, width)
+            self.norm_2, self.feed_forward = nn.LayerNorm(width), nn.Sequential(*layers)
 
     def forward(self, x):
         x = x + self.attention(self.norm_1(x))
@@ -216,10 +248,8 @@ class Transformer(nn.Module):
     causal        True for language models: no position sees a later one
     positions     "learned" or "sinusoidal" (added to the embedding), "relative" (a bias on the scores), or "none"
     feed_forward  neurons of each feed-forward layer; 0 for an attention-only transformer
-    norm          "layer", "rms" or "none", before each part and before the outputs
-    activation    of the feed-forward layers, as in `mlp`
 
-    Raises ValueError for sizes and names that do not fit, and for tokens [n, T] with T above `length`.
+    Raises ValueError for sizes and names that do not fit.
     Built in notebook 03. Source: Vaswani et al. 2017; attention-only: Elhage et al. 2021.
     """
 
@@ -236,51 +266,25 @@ class Transformer(nn.Module):
         causal=True,
         positions="learned",
         feed_forward=0,
-        norm="layer",
-        activation="gelu",
     ):
         super().__init__()
-        outputs = vocabulary if outputs is None else outputs
-        if min(vocabulary, length, width, layers, heads, outputs) < 1 or feed_forward < 0 or width % heads:
-            raise ValueError(
-                f"vocabulary={vocabulary}, length={length}, width={width}, layers={layers}, heads={heads}, "
-                f"outputs={outputs}, feed_forward={feed_forward}: all are at least 1, but feed_forward 0, and width is "
-                "a multiple of heads."
-            )
-        names = {
-            "positions": (positions, POSITIONS),
-            "norm": (norm, STREAM_NORMS),
-            "activation": (activation, ACTIVATIONS),
-        }
-        for name, (choice, known) in names.items():
-            if choice not in known:
-                raise ValueError(f"{name}={choice!r} is unknown: choose from {', '.join(known)}.")
-        self.length, self.positions, self.causal = length, positions, causal
+        chosen("positions", positions, _POSITIONS)
+        self.positions = positions
         relative = length if positions == "relative" else 0
-        options = {"feed_forward": feed_forward, "norm": norm, "activation": activation}
         with seeded(seed):
             self.embedding = nn.Embedding(vocabulary, width)
             if positions == "learned":
                 self.position = nn.Parameter(torch.randn(length, width))
             elif positions == "sinusoidal":
                 self.register_buffer("position", sinusoidal(length, width))
-            self.blocks = nn.Sequential(
-                *(
-                    Block(Attention(width, heads, causal=causal, relative=relative), width, **options)
-                    for _ in range(layers)
-                )
-            )
-            self.norm, self.unembedding = STREAM_NORMS[norm](width), nn.Linear(width, outputs)
-
-    def extra_repr(self):
-        return f"length={self.length}, positions={self.positions!r}, causal={self.causal}"
+            self.blocks = nn.Sequential()
+            for _ in range(layers):
+                attention = Attention(width, heads, causal=causal, relative=relative)
+                self.blocks.append(Block(attention, width, feed_forward=feed_forward))
+            self.norm, self.unembedding = nn.LayerNorm(width), nn.Linear(width, outputs or vocabulary)
 
     def embed(self, tokens):
         """The residual stream before the first block, [n, T, width]."""
-        if tokens.shape[-1] > self.length:
-            raise ValueError(
-                f"The sequences have {tokens.shape[-1]} tokens, but this model takes {self.length} at most."
-            )
         x = self.embedding(tokens)
         return x + self.position[: tokens.shape[-1]] if self.positions in ("learned", "sinusoidal") else x
 
@@ -311,13 +315,11 @@ class NextCharacter(nn.Module):
 
     def __init__(self, width, context, *, seed, vocabulary=96):
         super().__init__()
-        if min(width, context, vocabulary) < 1:
-            raise ValueError(f"width={width}, context={context} and vocabulary={vocabulary} must be at least 1.")
         with seeded(seed):
             self.lookup = nn.Embedding(vocabulary, 8)
             self.first, self.second = nn.Linear(8 * context, width), nn.Linear(width, width)
             self.last = nn.Linear(width, vocabulary)
 
     def forward(self, characters):
-        h = nn.functional.relu(self.first(self.lookup(characters.int()).flatten(1)))
-        return self.last(h + nn.functional.relu(self.second(h)))
+        h = F.relu(self.first(self.lookup(characters.int()).flatten(1)))
+        return self.last(h + F.relu(self.second(h)))

@@ -142,8 +142,8 @@ CHANGES = {
     "DELETE FROM environment WHERE id = 2": "row 10 of evaluation names a row of environment that is not there",
     "UPDATE dataset SET sha256 = 'a' || substr(sha256, 2) WHERE id = 1": "data set 1: These are not the data that",
     "UPDATE review SET subject_id = 99 WHERE id = 2": "review 2 is of training_run 99, which is not there",
-    "UPDATE checkpoint SET sha256 = 'a' || substr(sha256, 2)": "not the file that the ledger recorded for",
-    "UPDATE checkpoint SET run_id = 2": "is not the file that the ledger recorded for training run 1",
+    "UPDATE checkpoint SET sha256 = 'a' || substr(sha256, 2)": "is no checkpoint that ledger.sqlite recorded",
+    "UPDATE checkpoint SET run_id = 2": "is no checkpoint that ledger.sqlite recorded",
     "UPDATE checkpoint SET path = 'checkpoints/9'": "checkpoint checkpoints/9 of training run 1 is missing",
     "UPDATE model_card SET sha256 = 'a' || substr(sha256, 2)": "model card model_cards/run1.md of training run 1 was",
     "UPDATE model_card SET path = 'card.md'": "model card card.md of training run 1 is missing",
@@ -161,8 +161,8 @@ def test_a_changed_row_is_found(ledger, capsys, statement):
 FILES = {
     "checkpoint gone": (lambda folder: (folder / "checkpoints" / "run1.safetensors").unlink(), "run 1 is missing"),
     "checkpoint changed": (lambda folder: flip(folder / "checkpoints" / "run1.safetensors"), "changed or damaged"),
-    "stray pickle": (lambda folder: (folder / "checkpoints" / "x.pt").write_bytes(b"\x80\x04."), "x.pt is a pickle"),
-    "torn": (lambda folder: (folder / "checkpoints" / "y.safetensors").write_bytes(b"\x08\0\0"), "not a whole"),
+    "stray pickle": (lambda folder: (folder / "checkpoints" / "x.pt").write_bytes(b"\x80\x04."), "x.pt is no check"),
+    "torn": (lambda folder: (folder / "checkpoints" / "y.safetensors").write_bytes(b"\x08\0\0"), "s is no check"),
     "card gone": (lambda folder: (folder / "model_cards" / "run1.md").unlink(), "run1.md of training run 1 is missing"),
     "card changed": (lambda folder: flip(folder / "model_cards" / "run1.md"), "changed after it was recorded"),
 }
@@ -180,7 +180,7 @@ def test_a_changed_file_is_found(ledger, capsys, kind):
 def test_an_unknown_run_is_found(ledger, capsys):
     tamper(ledger, "DELETE FROM checkpoint", "DELETE FROM claim_run", "DELETE FROM training_run WHERE id = 1")
     assert report.main(["integrity"]) == 1
-    assert "run1.safetensors is of training run 1, which ledger.sqlite does not know" in capsys.readouterr().out
+    assert "run1.safetensors is no checkpoint that ledger.sqlite recorded" in capsys.readouterr().out
 
 
 def test_an_unfinished_save_is_no_checkpoint(ledger):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from labkit import models, train
+from labkit import checkpoint, models, train
 from labkit.ledger import Ledger
 from labkit.models import Attention, Block, Transformer, sinusoidal
 
@@ -76,11 +76,10 @@ def test_relative_positions_are_a_bias_by_distance():
     torch.testing.assert_close(ours(x), ours.out(mixed.transpose(1, 2).reshape(5, T, WIDTH)), **exact)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_block_equals_pytorchs_encoder_layer(activation, causal):
-    ours = Block(Attention(WIDTH, HEADS, causal=causal), WIDTH, feed_forward=20, activation=activation).double()
-    theirs = nn.TransformerEncoderLayer(WIDTH, HEADS, 20, 0.0, activation, batch_first=True, norm_first=True).double()
+def test_block_equals_pytorchs_encoder_layer(causal):
+    ours = Block(Attention(WIDTH, HEADS, causal=causal), WIDTH, feed_forward=20).double()
+    theirs = nn.TransformerEncoderLayer(WIDTH, HEADS, 20, 0.0, "gelu", batch_first=True, norm_first=True).double()
     copy_block(ours, theirs)
     x = draw(5, T, WIDTH)
     mask = nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64) if causal else None
@@ -115,7 +114,7 @@ def test_sinusoidal_transformer_positions_by_the_formula(width):
             assert table[t, column].item() == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("positions", models.POSITIONS)
+@pytest.mark.parametrize("positions", models._POSITIONS)
 def test_causal_transformer_does_not_see_what_comes_later(positions):
     model, before = small(positions=positions, feed_forward=8), tokens()
     after = before.clone()
@@ -125,7 +124,7 @@ def test_causal_transformer_does_not_see_what_comes_later(positions):
     torch.testing.assert_close(model(before[:, :4]), model(before)[:, :4], **exact)
 
 
-@pytest.mark.parametrize("positions", models.POSITIONS)
+@pytest.mark.parametrize("positions", models._POSITIONS)
 def test_transformer_without_positions_and_mask_is_equivariant(positions):
     model, order = small(positions=positions, causal=False, feed_forward=8), torch.tensor([3, 1, 0, 6, 5, 2, 4])
     for name, parameter in model.named_parameters():
@@ -157,10 +156,9 @@ def test_transformer_is_drawn_from_its_seed_and_leaves_global_state_alone():
     assert not torch.equal(ours.embedding.weight, other.embedding.weight)
 
 
-@pytest.mark.parametrize("positions", models.POSITIONS)
-@pytest.mark.parametrize("norm", models.STREAM_NORMS)
-def test_transformers_run_stacked_under_vmap(positions, norm):
-    networks = [small(seed=seed, positions=positions, norm=norm, feed_forward=8) for seed in range(3)]
+@pytest.mark.parametrize("positions", models._POSITIONS)
+def test_transformers_run_stacked_under_vmap(positions):
+    networks = [small(seed=seed, positions=positions, feed_forward=8) for seed in range(3)]
     parameters, buffers = torch.func.stack_module_state(networks)
     skeleton = copy.deepcopy(networks[0]).to("meta")
 
@@ -184,8 +182,8 @@ def test_fit_trains_and_records_a_transformer(tmp_path):
     assert history.loss[-1] < history.loss[0]
     flops = train.Ledger().query("SELECT flops FROM compute").flops[0]
     assert flops > 0
-    again = train.load_checkpoint(
-        Transformer(9, seed=5, length=T, width=WIDTH, feed_forward=8), train.save_checkpoint(model)
+    again = checkpoint.load_checkpoint(
+        Transformer(9, seed=5, length=T, width=WIDTH, feed_forward=8), checkpoint.save_checkpoint(model)
     )
     torch.testing.assert_close(again(x), model(x))
 
@@ -194,11 +192,7 @@ def test_fit_trains_and_records_a_transformer(tmp_path):
     ("options", "message"),
     [
         ({"width": 10}, "multiple of heads"),
-        ({"layers": 0}, "at least 1"),
-        ({"feed_forward": -1}, "at least 1"),
         ({"positions": "rotary"}, "positions='rotary' is unknown: choose from learned"),
-        ({"norm": "batch"}, "norm='batch' is unknown"),
-        ({"activation": "swish"}, "activation='swish' is unknown"),
     ],
 )
 def test_transformer_refuses_what_does_not_fit(options, message):
@@ -206,9 +200,7 @@ def test_transformer_refuses_what_does_not_fit(options, message):
         small(**options)
 
 
-def test_transformer_refuses_longer_sequences_and_attention_odd_sizes():
-    with pytest.raises(ValueError, match="8 tokens, but this model takes 7"):
-        small()(tokens(length=8))
+def test_attention_refuses_odd_sizes():
     with pytest.raises(ValueError, match="multiple of heads=4"):
         Attention(10, 4)
 
@@ -228,9 +220,9 @@ def changed(tokens, value):
         (changed(TOKENS, 8), TOKENS, "the token 8 is outside its vocabulary, 0 to 7"),
         (changed(TOKENS, -1), TOKENS, "the token -1 is outside its vocabulary, 0 to 7"),
         (TOKENS, changed(TOKENS, 8), "Target 8 is out of bounds"),
-        (TOKENS.float(), TOKENS, "it looks up tokens, which are whole numbers"),
-        (TOKENS.to(torch.uint8), TOKENS, "inputs.long() if tokens"),
-        (TOKENS.repeat(1, 2), TOKENS.repeat(1, 2), "The sequences have 12 tokens"),
+        (TOKENS.float(), TOKENS, "but got torch.FloatTensor instead"),
+        (TOKENS.to(torch.uint8), TOKENS, "but got torch.ByteTensor instead"),
+        (TOKENS.repeat(1, 2), TOKENS.repeat(1, 2), "must match the size of tensor b"),
     ],
 )
 def test_tokens_that_do_not_fit_are_refused_before_anything_is_recorded(inputs, targets, words):
