@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from labkit import gate, record
+from labkit.checkpoint import load_checkpoint, save_checkpoint  # noqa: F401  what one does with a trained model
 from labkit.data import Examples
 from labkit.gate import chosen, mode, plain, whole
 from labkit.ledger import Ledger
