@@ -8,35 +8,34 @@ from __future__ import annotations
 import html
 import json
 import math
-import numbers
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
-from scipy.special import betaincinv, expit, logit, stdtrit
+from scipy import stats
+from scipy.special import expit, logit
 
 from labkit.ledger import Ledger, one_line, say
 
-CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 MIN_REPLICATES = 5
+_CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 
 # Scale: to it, back from it, what the mean is called, the open interval of the values and thresholds that it takes.
 # Boolean values choose "yes/no".
 _SCALES = {
-    "linear": (np.positive, np.positive, "mean", -math.inf, math.inf),
+    "linear": (np.copy, np.copy, "mean", -math.inf, math.inf),
     "log": (np.log, np.exp, "geometric mean", 0, math.inf),
     "logit": (logit, expit, "mean on the logit scale", 0, 1),
-    "yes/no": (np.positive, np.positive, "proportion", 0, 1),
+    "yes/no": (np.copy, np.copy, "proportion", 0, 1),
 }
 _SIGNS = {"holds": ("✓", "#2da44e"), "fails": ("✗", "#cf222e"), "empty": ("∅", "#bf8700")}
 
 # The results of the claims made inside `expect_claim_failure`; None outside it.
-_demonstration: ContextVar[list[ClaimResult] | None] = ContextVar("demonstration", default=None)
+_demonstration = ContextVar("demonstration", default=None)
 
 
 class ClaimError(ValueError):
@@ -44,39 +43,20 @@ class ClaimError(ValueError):
 
 
 class ClaimFailed(AssertionError):
-    """The claim does not hold. `.result` is its `ClaimResult`, which is in the ledger already."""
+    """The claim does not hold, or is empty. `.result` is its `ClaimResult`, which is in the ledger already."""
 
     def __init__(self, message, result=None):
         super().__init__(message)
         self.result = result
 
 
-class ClaimEmpty(ClaimFailed):
-    """The claim says nothing, because its control meets the same threshold."""
+class ClaimResult(SimpleNamespace):
+    """What a claim found: its row in the ledger (table `claim` in `schema.sql`), and `threshold` in words.
 
-
-@dataclass(frozen=True)
-class ClaimResult:
-    """What a claim found: `verdict` is "holds", "fails" or "empty".
-
-    `mean`, `low`, `high` and `control_mean` are in the units of the values, also where the test was on a log or logit
-    scale (for yes/no outcomes: proportions). `low` to `high` is a 90 % interval: each end IS a one-sided 95 % bound.
-    `id` is the claim's row in the ledger, None where nothing could be written.
+    `verdict` is "holds", "fails" or "empty". `mean`, `low`, `high` and `control_mean` are in the units of the values,
+    also where the test was on a log or logit scale (for yes/no outcomes: proportions). `low` to `high` is a 90 %
+    interval: each end IS a one-sided 95 % bound. `id` is None where nothing could be written.
     """
-
-    statement: str
-    verdict: str
-    mean: float
-    low: float
-    high: float
-    n: int
-    threshold: str
-    source: str
-    control_mean: float | None
-    id: int | None
-    over: str
-    control_is: str | None
-    no_control: str | None
 
     @property
     def measured(self) -> str:
@@ -152,7 +132,7 @@ def claim(
     Numbers may be those of Python, NumPy, PyTorch or pandas, and lists of them.
 
     Raises:
-        ClaimFailed, ClaimEmpty: the claim does not hold, its control meets the threshold. It is in the ledger by then.
+        ClaimFailed: the claim does not hold, or its control meets the threshold. It is in the ledger by then.
             With LABKIT_CLAIMS=record in the environment (for pilots) claims are recorded and never raise these.
         ClaimError: the claim cannot be evaluated as written (NaN, fewer than five replicates, no source, ...).
 
@@ -161,65 +141,56 @@ def claim(
     for name, text in {"statement": statement, "source": source, "over": over}.items():
         _require(_is_text(text), f"The claim has no {name}: give it as a line of text.")
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
-    if (control is None) == (no_control is None) or (control is None and not _is_text(no_control)):
-        raise ClaimError('Give the claim either control=... (where the effect should be absent) or no_control="why".')
-    _require(
-        _is_text(control_is) if control is not None else control_is is None,
-        'Say beside control=... in words what it is, as control_is="the same probe on the untrained layer".',
-    )
-    values, runs = _replicates(values, "values"), _run_ids(runs)
-    at_least, at_most, within, trials = map(_plain, (at_least, at_most, within, trials))
-    trials = _whole(trials)
+    reason, other = (no_control, control_is) if control is None else (control_is, no_control)
+    words = 'either no_control="why", or control=... with control_is="the same probe on the untrained layer"'
+    _require(_is_text(reason) and other is None, f"Give the claim {words}.")
+    values = _replicates(values, "values")
     if values.dtype == bool:
         _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
         scale = "yes/no"
     if control is not None:
         control = _replicates(control, "control")
-        if (control.dtype == bool) != (values.dtype == bool):
-            raise ClaimError("values and control differ in kind: give both as booleans or both as numbers.")
-    outcome, threshold = _judge(values, control, at_least, at_most, within, scale, trials)
+        _require(
+            control.dtype == values.dtype, "values and control differ in kind: give both as booleans or as numbers."
+        )
+    at_least, at_most, trials, runs = _plain([at_least, at_most, trials, runs])
+    within = (None, None) if within is None else _plain(within)
+    _require(isinstance(within, list | tuple) and len(within) == 2, "within must be a pair (low, high).")
 
     demonstration, ledger = _demonstration.get(), Ledger()
-    found = {"statement": statement, **outcome, "source": source, "over": over}
-    found |= {"control_is": control_is, "no_control": no_control}
-    row = found | {
-        "session_id": ledger.session(),
-        "scale": scale,
-        "trials": trials,
-        "at_least": at_least,
-        "at_most": at_most,
-        "within_low": within and within[0],
-        "within_high": within and within[1],
-        "values": values.tolist(),
-        "control": None if control is None else control.tolist(),
-        "demonstration": int(demonstration is not None),
-        "claim_run": [{"run_id": run} for run in runs],
-    }
-    (claim_id,) = ledger.record("claim", row)
-    result = ClaimResult(**found, threshold=threshold, id=claim_id)
-    _show(result._repr_html_(), str(result))
+    row = {"statement": statement, "source": source, "over": over, "scale": scale, "trials": trials}
+    row |= {"at_least": at_least, "at_most": at_most, "within_low": within[0], "within_high": within[1]}
+    row |= {"values": values, "control": control, "control_is": control_is, "no_control": no_control}
+    found, threshold = _judge(row)
+    row |= found | {"session_id": ledger.session(), "demonstration": int(demonstration is not None)}
+    runs = runs if isinstance(runs, list) else [runs]
+    (claim_id,) = ledger.record("claim", row | {"claim_run": [{"run_id": run} for run in dict.fromkeys(runs)]})
+    words = {"statement": statement, "source": source, "over": over, "control_is": control_is, "no_control": no_control}
+    result = ClaimResult(**words, **found, threshold=threshold, id=claim_id)
+    _show(str(result), result._repr_html_())
     if demonstration is not None:
         demonstration.append(result)
-    if result.verdict == "fails" and not _only_record():
-        raise ClaimFailed(f"The claim does not hold. {result._line(result.measured)}", result)
-    if result.verdict == "empty" and not _only_record():
-        raise ClaimEmpty(f"The claim is empty: its control meets it too. {result._line(result.measured)}", result)
+    if result.verdict != "holds" and not _only_record():
+        problem = "does not hold" if result.verdict == "fails" else "is empty: its control meets it too"
+        raise ClaimFailed(f"The claim {problem}. {result._line(result.measured)}", result)
     return result
 
 
-def _judge(values, control, at_least, at_most, within, scale, trials):
-    """What follows from the replicates alone: (verdict, interval and control's mean as a dict, threshold in words)."""
-    _, backward, average, *_ = _SCALES[scale]
-    limits, threshold = _threshold(at_least, at_most, within, scale)
-    mean, low, high = _bounds(_on_scale(values, "values", scale, trials))
-    verdict, control_mean = "holds" if _holds(low, high, limits) else "fails", None
-    if control is not None:
-        centre, *_ = _bounds(_on_scale(control, "control", scale, trials))
+def _judge(row):
+    """What follows from a claim's replicates and threshold alone, as columns of its row; and the threshold in words."""
+    _, backward, average, *_ = _SCALES[row["scale"]]
+    limits, threshold = _threshold(row)
+    mean, low, high = _bounds(_on_scale("values", row))
+    found = {"verdict": "holds" if _holds(low, high, limits) else "fails", "n": len(row["values"])}
+    found |= {"mean": float(backward(mean)), "low": float(backward(low)), "high": float(backward(high))}
+    found["control_mean"] = None
+    if row["control"] is not None:
+        centre, *_ = _bounds(_on_scale("control", row))
+        found["control_mean"] = float(backward(centre))
         # The control's mean is enough to make the claim empty. If the control had to pass the whole test, its own
         # noise would protect an empty claim: the wider the control's spread, the less often it would pass.
-        verdict, control_mean = "empty" if _holds(centre, centre, limits) else verdict, float(backward(centre))
-    mean, low, high = (float(backward(value)) for value in (mean, low, high))
-    found = {"verdict": verdict, "mean": mean, "low": low, "high": high, "n": len(values), "control_mean": control_mean}
+        if _holds(centre, centre, limits):
+            found["verdict"] = "empty"
     return found, f"{average} {threshold}"
 
 
@@ -229,15 +200,12 @@ def contradictions(row) -> list[str]:
     Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
     """
     row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
-    within = None if row["within_low"] is None else [row["within_low"], row["within_high"]]
-    values, control = (text and np.asarray(json.loads(text)) for text in (row["values"], row["control"]))
-    trials = row["trials"] and int(row["trials"])
-    found, _ = _judge(values, control, row["at_least"], row["at_most"], within, row["scale"], trials)
+    row |= {name: row[name] and np.asarray(json.loads(row[name])) for name in ("values", "control")}
+    found, _ = _judge(row)
 
     def agree(stored, computed):
-        if not isinstance(computed, float):
-            return stored == computed
-        return stored is not None and math.isclose(stored, computed, rel_tol=1e-9, abs_tol=1e-12)
+        close = isinstance(computed, float) and isinstance(stored, float)
+        return stored == computed or (close and math.isclose(stored, computed, rel_tol=1e-9, abs_tol=1e-12))
 
     return [name for name, value in found.items() if not agree(row[name], value)]
 
@@ -252,17 +220,15 @@ def expect_claim_failure():
     results = []
     token = _demonstration.set(results)
     try:
-        yield
-    except ClaimFailed:
-        pass
+        with suppress(ClaimFailed):
+            yield
     finally:
         _demonstration.reset(token)
     _require(results, "No claim was made inside expect_claim_failure(): put claim(...) into its block.")
-    held = any(result.verdict == "holds" for result in results)
-    _require(not held or _only_record(), "The claim inside expect_claim_failure() holds: take it out of the block.")
-    if not held:
-        text = "That claim was expected not to hold: it is a demonstration, left out of every count."
-        _show(f"<p>{text}</p>", text)
+    if all(result.verdict != "holds" for result in results):
+        _show("That claim was expected not to hold: it is a demonstration, left out of every count.")
+    else:
+        _require(_only_record(), "The claim inside expect_claim_failure() holds: take it out of the block.")
 
 
 def predict(question, options) -> Prediction:
@@ -282,7 +248,7 @@ def predict(question, options) -> Prediction:
     # is only in the widget's own MIME type, which regression tests do not compare.
     has_kernel = getattr(get_ipython(), "kernel", None) is not None
     widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
-    _show(page, "\n- ".join([f"Predict: {question}", *prediction.options]), widget)
+    _show("\n- ".join([f"Predict: {question}", *prediction.options]), page, widget)
     return prediction
 
 
@@ -295,8 +261,8 @@ class Prediction:
         is_list = isinstance(options, list) and all(map(_is_text, options))
         _require(is_list and len(set(options)) == len(options) >= 2, "Give at least two different options, as a list.")
         self.question, self.options = question, tuple(options)
-        self.option = self.confidence = self.outcome = None
-        self._ledger, self._id, self._button = Ledger(), None, None
+        self.option = self.confidence = self.outcome = self._id = None
+        self._ledger = Ledger()
 
     def answer(self, option, confidence) -> None:
         """Record an answer at once, as the button does; a later answer replaces it.
@@ -304,8 +270,7 @@ class Prediction:
         `confidence` is the probability that it is right, from chance (1 / number of options) to 1. ClaimError for
         another option or confidence, or when the outcome is known already.
         """
-        text = self._record(option, confidence)
-        _show(f"<p>{html.escape(text)}</p>", text)
+        _show(self._record(option, confidence))
 
     def resolve(self, outcome) -> None:
         """Say which option the measurement supports and how the prediction did.
@@ -316,32 +281,24 @@ class Prediction:
         """
         outcome = _plain(outcome)
         if isinstance(outcome, list):
-            outcome = self._supported([bool(condition) for condition in outcome])
+            fit = len(outcome) == len(self.options) and sum(map(bool, outcome)) == 1
+            _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {outcome}.")
+            outcome = self.options[outcome.index(True)]
         _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
         self.outcome = outcome
-        if self._button is not None:
-            self._button.disabled = True
         if self.option is None:
-            text = f"No prediction recorded. The measurement says: {outcome}."
-        else:
-            correct = self.option == outcome
-            self._ledger.update("prediction", self._id, outcome=outcome, correct=int(correct))
-            text = f"You said with {self.confidence:.0%} confidence: {self.option}. The measurement says: {outcome}. "
-            text += "You were right." if correct else "You were wrong: what did you expect, and why?"
-        _show(f"<p>{html.escape(text)}</p>", text)
-
-    def _supported(self, conditions):
-        """The option whose condition is true."""
-        fit = len(conditions) == len(self.options) and sum(conditions) == 1
-        _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {conditions}.")
-        return self.options[conditions.index(True)]
+            return _show(f"No prediction recorded. The measurement says: {outcome}.")
+        correct = self.option == outcome
+        self._ledger.update("prediction", self._id, outcome=outcome, correct=int(correct))
+        said = f"You said with {self.confidence:.0%} confidence: {self.option}. The measurement says: {outcome}."
+        _show(f"{said} You were {'right.' if correct else 'wrong: what did you expect, and why?'}")
 
     def _record(self, option, confidence):
         chance = 1 / len(self.options)
         option, confidence = _plain(option), _plain(confidence)
         _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
         _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
-        in_range = isinstance(confidence, numbers.Real) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
+        in_range = isinstance(confidence, int | float) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
         _require(in_range, f"Give your confidence as a number from {chance:.2g} (guessing) to 1.")
         self.option, self.confidence = option, max(float(confidence), chance)
         answer = {"answer": self.option, "confidence": self.confidence}
@@ -361,7 +318,7 @@ class Prediction:
         question = widgets.HTML(f"<strong>Predict:</strong> {html.escape(self.question)}")
         choice = widgets.RadioButtons(options=self.options, value=None, description="Your answer:", **look)
         percent = widgets.IntSlider(chance, min=chance, max=100, description="Your confidence (%):", **look)
-        self._button = widgets.Button(description="Record my prediction", layout=widgets.Layout(width="max-content"))
+        button = widgets.Button(description="Record my prediction", layout=widgets.Layout(width="max-content"))
         status = widgets.HTML("Nothing recorded yet.")
 
         def record(_):
@@ -371,8 +328,8 @@ class Prediction:
             except ClaimError as error:
                 status.value = html.escape(str(error))
 
-        self._button.on_click(record)
-        box = widgets.VBox([question, choice, percent, self._button, status])
+        button.on_click(record)
+        box = widgets.VBox([question, choice, percent, button, status])
         return {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
 
     def _ipython_display_(self):
@@ -384,93 +341,65 @@ def _plain(value):
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    other = isinstance(value, numbers.Real | Decimal) and not isinstance(value, int | float)  # a fraction, say
-    return float(value) if other else value
-
-
-def _whole(value):
-    """A whole number as an int, also one written as 100.0. What is none, as it was."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _is_whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _run_ids(runs):
-    """The ids in `runs`, each once, or a ClaimError. A run that could not be recorded has none."""
-    runs = _plain(runs)
-    ids = [_whole(run) for run in (runs if isinstance(runs, list) else [runs]) if run is not None]
-    _require(all(map(_is_whole, ids)), "runs must be the ids of training runs, such as ensemble.run_ids.")
-    return list(dict.fromkeys(ids))
+    return value
 
 
 def _replicates(values, name):
     """`values` as an array [n] of booleans or floats, or a ClaimError that says what is wrong with them."""
-    try:
-        values = np.asarray(_plain(values))
-    except (TypeError, ValueError, RuntimeError):  # lists of different lengths, for example
-        values = np.asarray(None)
-    _require(values.dtype.kind in "biuf", f"{name} must be a flat list or array of numbers or booleans.")
-    _require(values.ndim <= 1, f"{name} must be one-dimensional, one number a replicate; its shape is {values.shape}.")
-    if values.size < MIN_REPLICATES:
-        few = f"{values.size} replicate{'s' * (values.size != 1)}, not {MIN_REPLICATES} or more"
-        raise ClaimError(f"{name} holds {few}: repeat the whole experiment with other seeds.")
-    if values.dtype.kind in "iu" and np.isin(values, (0, 1)).all():
-        raise ClaimError(f"{name} holds only the integers 0 and 1: give yes/no outcomes as booleans (exact bounds).")
+    values = np.asarray(_plain(values))
+    flat = values.dtype.kind in "biuf" and values.ndim <= 1
+    _require(flat, f"{name} must be a flat list or array of numbers or booleans: one-dimensional, not {values.shape}.")
+    few = f"{name} holds {values.size} replicates, not {MIN_REPLICATES} or more"
+    _require(values.size >= MIN_REPLICATES, f"{few}: repeat the whole experiment with other seeds.")
+    yes_no = values.dtype.kind in "iu" and np.isin(values, (0, 1)).all()
+    _require(not yes_no, f"{name} holds only the integers 0 and 1: give yes/no outcomes as booleans (exact bounds).")
     bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise ClaimError(f"{name} holds NaN or infinity at index {bad[0]}: find out why that replicate has no number.")
+    _require(not bad.size, f"{name} holds NaN or infinity at index {bad}: find out why that one has no number.")
     return values if values.dtype == bool else values.astype(float)
 
 
-def _on_scale(values, name, scale, trials):
-    """Replicates moved to the scale on which they are tested, or a ClaimError where they do not fit it."""
+def _on_scale(name, row):
+    """A claim's values or control [n] on the scale on which they are tested; ClaimError where they do not fit it."""
+    values, scale, trials = row[name], row["scale"], row["trials"]
     if trials is not None:
         _require(scale == "logit", 'trials belongs to rates on the logit scale: add scale="logit" or leave it out.')
-        _require(_is_whole(trials) and trials >= 1, "trials must be a whole number, at least 1.")
         yes = np.round(values * trials)
-        fit = (abs(values * trials - yes) < 0.01) & (yes >= 0) & (yes <= trials)
-        _require(fit.all(), f"{name} does not fit trials={trials}: a rate times trials must be a whole number.")
+        fit = trials >= 1 and trials % 1 == 0 and (abs(values * trials - yes) < 0.01).all()
+        _require(fit, f"{name} does not fit trials={trials}: a whole number, at least 1, as is each rate times trials.")
         values = (yes + 0.5) / (trials + 1)
     forward, _, _, low, high = _SCALES[scale]
-    hint = ": for a rate of 0 or 1 give trials=..., the yes/no outcomes behind each rate" if scale == "logit" else ""
-    inside = scale == "yes/no" or ((low < values) & (values < high)).all()
-    _require(inside, f"{name} must lie strictly between {low} and {high} on the {scale} scale{hint}.")
-    return forward(values) if scale != "yes/no" else values
+    inside = values.dtype == bool or ((low < values) & (values < high)).all()
+    _require(inside, f"{name} must lie strictly between {low} and {high} (for rates of 0 or 1 give trials=...).")
+    return forward(values)
 
 
-def _threshold(at_least, at_most, within, scale):
+def _threshold(row):
     """The lowest and the highest mean allowed, on the scale, and the threshold in words; or a ClaimError."""
-    forward, _, _, low, high = _SCALES[scale]
-    given = [limit for limit in (at_least, at_most, within) if limit is not None]
-    _require(len(given) == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
-    pair = isinstance(within, list) and len(within) == 2
-    _require(within is None or pair, "within must be a pair (low, high).")
-    limits = within if pair else given
-    fit = all(isinstance(x, numbers.Real) and math.isfinite(x) and low < x < high for x in limits)
-    _require(fit, f"The threshold must be a finite number strictly between {low} and {high} on the {scale} scale.")
-    _require(limits == sorted(set(limits)), f"within=(low, high) needs low < high, and not {within}.")
-    words = [f"{x:.10g}" for x in limits]
-    if pair:
-        return forward(limits), f"between {words[0]} and {words[1]}"
-    if at_least is not None:
-        return (forward(at_least), math.inf), f"at least {words[0]}"
-    return (-math.inf, forward(at_most)), f"at most {words[0]}"
+    forward, _, _, low, high = _SCALES[row["scale"]]
+    given = sum(row[name] is not None for name in ("at_least", "at_most", "within_low"))
+    _require(given == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
+    lower = row["within_low"] if row["at_least"] is None else row["at_least"]
+    upper = row["within_high"] if row["at_most"] is None else row["at_most"]
+    limits = [limit for limit in (lower, upper) if limit is not None]
+    fit = all(isinstance(limit, int | float) and math.isfinite(limit) and low < limit < high for limit in limits)
+    _require(fit and limits == sorted(set(limits)), f"A threshold must be a finite number between {low} and {high}.")
+    words = " and ".join(f"{limit:.10g}" for limit in limits)
+    kind = "between" if len(limits) == 2 else "at least" if upper is None else "at most"
+    lowest = -math.inf if lower is None else forward(lower)
+    highest = math.inf if upper is None else forward(upper)
+    return (lowest, highest), f"{kind} {words}"
 
 
 def _bounds(values):
-    """Mean and its lower and upper one-sided 95 % bound over the last axis: [..., n] -> three arrays [...]."""
+    """Mean and its lower and upper one-sided 95 % bound: [n], for numbers also [..., n] -> three of shape [...]."""
     n = values.shape[-1]
     if values.dtype == bool:
-        yes = values.sum(-1)  # Clopper-Pearson: quantiles of beta distributions; 0 of n and n of n are the edges
-        low = np.where(yes > 0, betaincinv(np.maximum(yes, 1), n - yes + 1, 1 - CONFIDENCE), 0)
-        high = np.where(yes < n, betaincinv(yes + 1, np.maximum(n - yes, 1), CONFIDENCE), 1)
-        return yes / n, low, high
+        low, high = stats.binomtest(int(values.sum()), n).proportion_ci(2 * _CONFIDENCE - 1, "exact")
+        return values.mean(), low, high
     # Rounding must not give equal values a spread, nor move their mean off them.
     equal = np.ptp(values, axis=-1) == 0
     mean = np.where(equal, values[..., 0], values.mean(-1))
-    width = np.where(equal, 0, stdtrit(n - 1, CONFIDENCE) * values.std(-1, ddof=1) / math.sqrt(n))
+    width = np.where(equal, 0, stats.t.ppf(_CONFIDENCE, n - 1) * stats.sem(values, axis=-1))
     return mean, mean - width, mean + width
 
 
@@ -486,10 +415,12 @@ def _format(*values):
     return [f"{value:#.{min(max(digits, 3), 8)}g}".rstrip(".") for value in values]
 
 
-def _show(page, text, more=None):
+def _show(text, page=None, more=None):
+    """Display a text, in a page as HTML. `more`: what else is in the same bundle, by MIME type."""
     if get_ipython() is None:
         say(text)
     else:
+        page = page or f"<p>{html.escape(text)}</p>"
         display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 
 
