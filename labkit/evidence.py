@@ -3,8 +3,6 @@
 Both leave their record in the ledger (tables `claim`, `claim_run`, `prediction`).
 """
 
-from __future__ import annotations
-
 import html
 import json
 import math
@@ -141,32 +139,22 @@ def claim(
     for name, text in {"statement": statement, "source": source, "over": over}.items():
         _require(_is_text(text), f"The claim has no {name}: give it as a line of text.")
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
-    reason, other = (no_control, control_is) if control is None else (control_is, no_control)
-    words = 'either no_control="why", or control=... with control_is="the same probe on the untrained layer"'
-    _require(_is_text(reason) and other is None, f"Give the claim {words}.")
-    values = _replicates(values, "values")
-    if values.dtype == bool:
-        _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
-        scale = "yes/no"
-    if control is not None:
-        control = _replicates(control, "control")
-        _require(
-            control.dtype == values.dtype, "values and control differ in kind: give both as booleans or as numbers."
-        )
+    needed, other = (no_control, control_is) if control is None else (control_is, no_control)
+    _require(_is_text(needed) and other is None, 'Give either no_control="why", or control=... with control_is="what".')
+    values, control = _replicates("values", values), control if control is None else _replicates("control", control)
+    within_low, within_high = (None, None) if within is None else _plain(within)
     at_least, at_most, trials, runs = _plain([at_least, at_most, trials, runs])
-    within = (None, None) if within is None else _plain(within)
-    _require(isinstance(within, list | tuple) and len(within) == 2, "within must be a pair (low, high).")
 
     demonstration, ledger = _demonstration.get(), Ledger()
+    scale = "yes/no" if isinstance(values[0], bool) else scale
     row = {"statement": statement, "source": source, "over": over, "scale": scale, "trials": trials}
-    row |= {"at_least": at_least, "at_most": at_most, "within_low": within[0], "within_high": within[1]}
+    row |= {"at_least": at_least, "at_most": at_most, "within_low": within_low, "within_high": within_high}
     row |= {"values": values, "control": control, "control_is": control_is, "no_control": no_control}
     found, threshold = _judge(row)
     row |= found | {"session_id": ledger.session(), "demonstration": int(demonstration is not None)}
-    runs = runs if isinstance(runs, list) else [runs]
-    (claim_id,) = ledger.record("claim", row | {"claim_run": [{"run_id": run} for run in dict.fromkeys(runs)]})
-    words = {"statement": statement, "source": source, "over": over, "control_is": control_is, "no_control": no_control}
-    result = ClaimResult(**words, **found, threshold=threshold, id=claim_id)
+    runs = dict.fromkeys(runs if isinstance(runs, list) else [runs])
+    (claim_id,) = ledger.record("claim", row | {"claim_run": [{"run_id": run} for run in runs]})
+    result = ClaimResult(**row, threshold=threshold, id=claim_id)
     _show(str(result), result._repr_html_())
     if demonstration is not None:
         demonstration.append(result)
@@ -180,18 +168,16 @@ def _judge(row):
     """What follows from a claim's replicates and threshold alone, as columns of its row; and the threshold in words."""
     _, backward, average, *_ = _SCALES[row["scale"]]
     limits, threshold = _threshold(row)
-    mean, low, high = _bounds(_on_scale("values", row))
-    found = {"verdict": "holds" if _holds(low, high, limits) else "fails", "n": len(row["values"])}
-    found |= {"mean": float(backward(mean)), "low": float(backward(low)), "high": float(backward(high))}
-    found["control_mean"] = None
+    interval, control_mean = _bounds(_on_scale("values", row)), None
+    verdict = "holds" if _holds(interval, limits) else "fails"
     if row["control"] is not None:
-        centre, *_ = _bounds(_on_scale("control", row))
-        found["control_mean"] = float(backward(centre))
         # The control's mean is enough to make the claim empty. If the control had to pass the whole test, its own
         # noise would protect an empty claim: the wider the control's spread, the less often it would pass.
-        if _holds(centre, centre, limits):
-            found["verdict"] = "empty"
-    return found, f"{average} {threshold}"
+        centre, *_ = _bounds(_on_scale("control", row))
+        verdict, control_mean = "empty" if _holds([centre], limits) else verdict, float(backward(centre))
+    mean, low, high = map(float, map(backward, interval))
+    found = {"verdict": verdict, "n": len(row["values"]), "mean": mean, "low": low, "high": high}
+    return found | {"control_mean": control_mean}, f"{average} {threshold}"
 
 
 def contradictions(row) -> list[str]:
@@ -200,7 +186,7 @@ def contradictions(row) -> list[str]:
     Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
     """
     row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
-    row |= {name: row[name] and np.asarray(json.loads(row[name])) for name in ("values", "control")}
+    row |= {name: row[name] and json.loads(row[name]) for name in ("values", "control")}
     found, _ = _judge(row)
 
     def agree(stored, computed):
@@ -225,31 +211,10 @@ def expect_claim_failure():
     finally:
         _demonstration.reset(token)
     _require(results, "No claim was made inside expect_claim_failure(): put claim(...) into its block.")
-    if all(result.verdict != "holds" for result in results):
+    held = any(result.verdict == "holds" for result in results)
+    _require(not held or _only_record(), "The claim inside expect_claim_failure() holds: take it out of the block.")
+    if not held:
         _show("That claim was expected not to hold: it is a demonstration, left out of every count.")
-    else:
-        _require(_only_record(), "The claim inside expect_claim_failure() holds: take it out of the block.")
-
-
-def predict(question, options) -> Prediction:
-    """Ask for a prediction before the result is seen; `.resolve(outcome)` later says how it did. See notebook 00.
-
-    In JupyterLab and Colab it shows the options, a slider for the confidence and a button, all usable by keyboard; on a
-    static page the question and its options. Nothing is recorded until the learner answers.
-
-    Args:
-        question: one sentence.
-        options: at least two different answers.
-    """
-    prediction = Prediction(question, options)
-    items = "".join(f"<li>{html.escape(option)}</li>" for option in prediction.options)
-    page = f'<div class="prediction"><p><strong>Predict:</strong> {html.escape(question)}</p><ul>{items}</ul></div>'
-    # One bundle: a page with a kernel shows the widget, any other the text. The widget's id changes with every run; it
-    # is only in the widget's own MIME type, which regression tests do not compare.
-    has_kernel = getattr(get_ipython(), "kernel", None) is not None
-    widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
-    _show("\n- ".join([f"Predict: {question}", *prediction.options]), page, widget)
-    return prediction
 
 
 class Prediction:
@@ -283,7 +248,7 @@ class Prediction:
         if isinstance(outcome, list):
             fit = len(outcome) == len(self.options) and sum(map(bool, outcome)) == 1
             _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {outcome}.")
-            outcome = self.options[outcome.index(True)]
+            outcome = self.options[list(map(bool, outcome)).index(True)]
         _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
         self.outcome = outcome
         if self.option is None:
@@ -295,18 +260,17 @@ class Prediction:
 
     def _record(self, option, confidence):
         chance = 1 / len(self.options)
-        option, confidence = _plain(option), _plain(confidence)
+        option, confidence = _plain([option, confidence])
         _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
         _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
-        in_range = isinstance(confidence, int | float) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
-        _require(in_range, f"Give your confidence as a number from {chance:.2g} (guessing) to 1.")
-        self.option, self.confidence = option, max(float(confidence), chance)
-        answer = {"answer": self.option, "confidence": self.confidence}
+        fit = isinstance(confidence, int | float) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
+        _require(fit, f"Give your confidence as a number from {chance:.2g} (guessing) to 1.")
+        self.option, self.confidence = option, max(confidence, chance)
+        answer = {"answer": option, "confidence": self.confidence}
         if self._id is None:
-            row = {"session_id": self._ledger.session(), "question": self.question, "options": list(self.options)}
+            row = {"session_id": self._ledger.session(), "question": self.question, "options": self.options}
             (self._id,) = self._ledger.record("prediction", row | answer)
-        else:
-            self._ledger.update("prediction", self._id, **answer)
+        self._ledger.update("prediction", self._id, **answer)
         return f"Recorded: {option}, with {self.confidence:.0%} confidence."
 
     def _widget(self):
@@ -323,7 +287,6 @@ class Prediction:
 
         def record(_):
             try:
-                _require(choice.value is not None, "Choose an answer first.")
                 status.value = html.escape(self._record(choice.value, percent.value / 100))
             except ClaimError as error:
                 status.value = html.escape(str(error))
@@ -336,38 +299,54 @@ class Prediction:
         """Nothing more: `predict` has shown the question already, also where it is the last call of a cell."""
 
 
+def predict(question, options) -> Prediction:
+    """Ask for a prediction before the result is seen; `.resolve(outcome)` later says how it did. See notebook 00.
+
+    In JupyterLab and Colab it shows the options, a slider for the confidence and a button, all usable by keyboard; on a
+    static page the question and its options. Nothing is recorded until the learner answers.
+
+    Args:
+        question: one sentence.
+        options: at least two different answers.
+    """
+    prediction = Prediction(question, options)
+    items = "".join(f"<li>{html.escape(option)}</li>" for option in prediction.options)
+    page = f'<div class="prediction"><p><strong>Predict:</strong> {html.escape(question)}</p><ul>{items}</ul></div>'
+    # One bundle: a page with a kernel shows the widget, any other the text. The widget's id changes with every run; it
+    # is only in the widget's own MIME type, which regression tests do not compare.
+    has_kernel = getattr(get_ipython(), "kernel", None) is not None
+    widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
+    _show("\n- ".join([f"Predict: {question}", *prediction.options]), page, widget)
+    return prediction
+
+
 def _plain(value):
     """Python's own numbers, and lists of them: of a tensor with gradient or on a GPU, a Series, a list of these."""
     value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _replicates(values, name):
-    """`values` as an array [n] of booleans or floats, or a ClaimError that says what is wrong with them."""
+def _replicates(name, values):
+    """`values` as a list of booleans or floats, or a ClaimError that says what is wrong with them."""
     values = np.asarray(_plain(values))
-    flat = values.dtype.kind in "biuf" and values.ndim <= 1
-    _require(flat, f"{name} must be a flat list or array of numbers or booleans: one-dimensional, not {values.shape}.")
-    few = f"{name} holds {values.size} replicates, not {MIN_REPLICATES} or more"
-    _require(values.size >= MIN_REPLICATES, f"{few}: repeat the whole experiment with other seeds.")
+    _require(values.dtype.kind in "biuf" and values.ndim <= 1, f"{name} must be a flat list of numbers or booleans.")
+    few = f"{name} holds {values.size} replicates, not {MIN_REPLICATES} or more: repeat the whole experiment."
+    _require(values.size >= MIN_REPLICATES, few)
     yes_no = values.dtype.kind in "iu" and np.isin(values, (0, 1)).all()
     _require(not yes_no, f"{name} holds only the integers 0 and 1: give yes/no outcomes as booleans (exact bounds).")
-    bad = np.flatnonzero(~np.isfinite(values))
-    _require(not bad.size, f"{name} holds NaN or infinity at index {bad}: find out why that one has no number.")
-    return values if values.dtype == bool else values.astype(float)
+    _require(np.isfinite(values).all(), f"{name} holds NaN or infinity: find out why that replicate has no number.")
+    return (values if values.dtype == bool else values.astype(float)).tolist()
 
 
 def _on_scale(name, row):
     """A claim's values or control [n] on the scale on which they are tested; ClaimError where they do not fit it."""
-    values, scale, trials = row[name], row["scale"], row["trials"]
+    values, trials = np.asarray(row[name]), row["trials"]
     if trials is not None:
-        _require(scale == "logit", 'trials belongs to rates on the logit scale: add scale="logit" or leave it out.')
         yes = np.round(values * trials)
-        fit = trials >= 1 and trials % 1 == 0 and (abs(values * trials - yes) < 0.01).all()
-        _require(fit, f"{name} does not fit trials={trials}: a whole number, at least 1, as is each rate times trials.")
+        fit = trials >= 1 and trials % 1 == 0 and (abs(values * trials - yes) < 0.01).all() and row["scale"] == "logit"
+        _require(fit, f"{name} does not fit trials={trials}: on the logit scale, each rate k/m of the same whole m.")
         values = (yes + 0.5) / (trials + 1)
-    forward, _, _, low, high = _SCALES[scale]
+    forward, _, _, low, high = _SCALES[row["scale"]]
     inside = values.dtype == bool or ((low < values) & (values < high)).all()
     _require(inside, f"{name} must lie strictly between {low} and {high} (for rates of 0 or 1 give trials=...).")
     return forward(values)
@@ -376,18 +355,16 @@ def _on_scale(name, row):
 def _threshold(row):
     """The lowest and the highest mean allowed, on the scale, and the threshold in words; or a ClaimError."""
     forward, _, _, low, high = _SCALES[row["scale"]]
-    given = sum(row[name] is not None for name in ("at_least", "at_most", "within_low"))
-    _require(given == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
-    lower = row["within_low"] if row["at_least"] is None else row["at_least"]
-    upper = row["within_high"] if row["at_most"] is None else row["at_most"]
-    limits = [limit for limit in (lower, upper) if limit is not None]
+    names = [name for name in ("at_least", "within_low", "within_high", "at_most") if row[name] is not None]
+    one = names in (["at_least"], ["within_low", "within_high"], ["at_most"])
+    _require(one, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
+    limits = [row[name] for name in names]
     fit = all(isinstance(limit, int | float) and math.isfinite(limit) and low < limit < high for limit in limits)
     _require(fit and limits == sorted(set(limits)), f"A threshold must be a finite number between {low} and {high}.")
-    words = " and ".join(f"{limit:.10g}" for limit in limits)
-    kind = "between" if len(limits) == 2 else "at least" if upper is None else "at most"
-    lowest = -math.inf if lower is None else forward(lower)
-    highest = math.inf if upper is None else forward(upper)
-    return (lowest, highest), f"{kind} {words}"
+    lowest = -math.inf if names == ["at_most"] else forward(limits[0])
+    highest = math.inf if names == ["at_least"] else forward(limits[-1])
+    words = {"at_least": "at least", "at_most": "at most"}.get(names[0], "between")
+    return (lowest, highest), f"{words} {' and '.join(f'{limit:.10g}' for limit in limits)}"
 
 
 def _bounds(values):
@@ -403,9 +380,9 @@ def _bounds(values):
     return mean, mean - width, mean + width
 
 
-def _holds(low, high, limits):
-    """Whether both bounds are on the right side; an infinite limit asks nothing of its bound."""
-    return (low >= limits[0]) & (high <= limits[1])
+def _holds(bounds, limits):
+    """Whether all bounds lie between the limits; an infinite limit asks nothing."""
+    return (np.min(bounds, axis=0) >= limits[0]) & (np.max(bounds, axis=0) <= limits[1])
 
 
 def _format(*values):
@@ -418,10 +395,9 @@ def _format(*values):
 def _show(text, page=None, more=None):
     """Display a text, in a page as HTML. `more`: what else is in the same bundle, by MIME type."""
     if get_ipython() is None:
-        say(text)
-    else:
-        page = page or f"<p>{html.escape(text)}</p>"
-        display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
+        return say(text)
+    page = page or f"<p>{html.escape(text)}</p>"
+    return display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 
 
 def _is_text(text):

@@ -1,5 +1,6 @@
 """labkit.evidence: each rule of `claim`, with the bounds computed a second way; `expect_claim_failure`; `predict`."""
 
+import html
 import inspect
 import io
 import json
@@ -279,13 +280,13 @@ YES = [True, False, True, True, True]
 @pytest.mark.parametrize(
     ("values", "kwargs", "message"),
     [
-        ([1, 2, float("nan"), 4, 5], {}, r"NaN or infinity at index \[2\]"),
-        ([1, 2, 3, 4, float("inf")], {}, r"NaN or infinity at index \[4\]"),
+        ([1, 2, float("nan"), 4, 5], {}, "values holds NaN or infinity"),
+        ([1, 2, 3, 4, float("inf")], {}, "values holds NaN or infinity"),
         ([1.5], {}, "1 replicates, not 5 or more: repeat"),
         (1.5, {}, "1 replicates, not 5 or more"),
         ([1.5, 2, 3, 4], {}, "4 replicates, not 5 or more"),
         ([], {}, "0 replicates"),
-        (np.ones((5, 2)), {}, r"one-dimensional.*\(5, 2\)"),
+        (np.ones((5, 2)), {}, "flat list"),
         (["0.9"] * 5, {}, "numbers or booleans"),
         ("exact", {}, "numbers or booleans"),
         (None, {}, "numbers or booleans"),
@@ -302,38 +303,34 @@ YES = [True, False, True, True, True]
         (NARROW, {"at_least": "3"}, "finite number"),
         (NARROW, {"at_least": None, "within": (2, 1)}, "finite number"),
         (NARROW, {"at_least": None, "within": (2, 2)}, "finite number"),
-        (NARROW, {"at_least": None, "within": (1, 2, 3)}, "pair"),
-        (NARROW, {"at_least": None, "within": 1}, "pair"),
         (NARROW, {"at_least": -1, "scale": "log"}, "between 0 and inf"),
         (NARROW, {"at_least": 0, "scale": "log"}, "between 0 and inf"),
         ([0.1, 0.2, 0.3, 0.4, 0.5], {"at_least": 1, "scale": "logit"}, "between 0 and 1"),
         (YES, {"at_least": 1.5}, "between 0 and 1"),
         (YES, {"at_least": 0}, "between 0 and 1"),
-        (YES, {"at_least": 0.5, "scale": "logit"}, "leave out scale"),
         (NARROW, {"scale": "cubic"}, "Unknown scale 'cubic'"),
         (YES, {"scale": "yes/no"}, "Unknown scale"),
         ([1.0, 2, 3, 4, 0], {"scale": "log"}, "values must lie strictly between 0 and inf"),
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit"}, "give trials="),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "trials": 10}, "logit scale"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "trials": 10}, "on the logit scale"),
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 7}, "does not fit trials=7"),
         ([0.5, 0.6, 0.7, 0.8, 2.0], {"at_least": 0.1, "scale": "logit", "trials": 10}, "strictly between 0 and 1"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "at least 1"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 10.5}, "whole number"),
-        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, r"one-dimensional.*\(5, 1\)"),
-        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, r"one-dimensional.*\(5, 2\)"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "does not fit trials=0"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 10.5}, "the same whole m"),
+        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, "flat list"),
+        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, "flat list"),
         (pd.array([1.5, 2, 3, 4, None], dtype="Float64"), {}, "numbers or booleans"),
         (torch.tensor([1j] * 5), {}, "numbers or booleans"),
-        ((x for x in NARROW), {}, "flat list or array"),
+        ((x for x in NARROW), {}, "flat list"),
         (NARROW, {"at_least": torch.tensor([2.0, 3.0])}, "finite number"),
         (NARROW, {"no_control": None}, "either no_control"),
         (NARROW, {"no_control": "  "}, "either no_control"),
         (NARROW, {"control": NARROW}, "either no_control"),
         (NARROW, CONTROLLED | {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
-        (NARROW, CONTROLLED | {"control": YES, "no_control": None}, "differ in kind"),
         (NARROW, CONTROLLED | {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
-        (NARROW, {"control": [1.0] * 5, "no_control": None}, "control_is="),
-        (NARROW, {"control": [1.0] * 5, "no_control": None, "control_is": "  "}, "control_is="),
-        (NARROW, {"control_is": "there is none"}, "control_is="),
+        (NARROW, {"control": [1.0] * 5, "no_control": None}, "with control_is="),
+        (NARROW, {"control": [1.0] * 5, "no_control": None, "control_is": "  "}, "with control_is="),
+        (NARROW, {"control_is": "there is none"}, "with control_is="),
     ],
 )
 def test_misuse_is_an_error_and_leaves_no_record(values, kwargs, message):
@@ -361,7 +358,7 @@ SIMULATED = 200_000
 def verdicts(mean, n, limits):
     values = np.random.default_rng(0).normal(mean, 1.0, (SIMULATED, n))
     _, low, high = evidence._bounds(values)
-    return evidence._holds(low, high, limits)
+    return evidence._holds([low, high], limits)
 
 
 @pytest.mark.parametrize("n", [5, 20])
@@ -384,7 +381,7 @@ def test_a_false_yes_no_claim_passes_in_five_percent_at_most(n):
     low = np.array([evidence._bounds(row)[1] for row in outcomes])
     for truth in np.linspace(0.05, 0.95, 19):
         chances = [math.comb(n, k) * truth**k * (1 - truth) ** (n - k) for k in range(n + 1)]
-        assert np.dot(chances, evidence._holds(low, low, (truth, math.inf))) <= 0.05
+        assert np.dot(chances, evidence._holds([low], (truth, math.inf))) <= 0.05
 
 
 # What is shown ------------------------------------------------------------------------------------------------------
@@ -654,7 +651,7 @@ def test_the_button_records_at_once_and_again(bundles, widgets):
     radio, slider, button = (widgets[name][0] for name in ("RadioButtons", "IntSlider", "Button"))
     status = widgets["HTML"][-1]
     button.click()
-    assert "Choose an answer" in status.value
+    assert "The answer None is not one of the options" in html.unescape(status.value)
     assert rows("prediction") == []
     radio.value = "It falls"
     button.click()
