@@ -368,11 +368,12 @@ def _threshold(row):
 
 
 def _bounds(values):
-    """Mean and its lower and upper one-sided 95 % bound: [n], for numbers also [..., n] -> three of shape [...]."""
+    """Mean and its lower and upper one-sided 95 % bound over the last axis: [..., n] -> three arrays [...]."""
     n = values.shape[-1]
     if values.dtype == bool:
-        low, high = stats.binomtest(int(values.sum()), n).proportion_ci(2 * _CONFIDENCE - 1, "exact")
-        return values.mean(), low, high
+        yes = values.sum(-1)  # Clopper-Pearson: quantiles of beta distributions, which 0 of n and n of n lack
+        low, high = stats.beta.ppf(1 - _CONFIDENCE, yes, n - yes + 1), stats.beta.ppf(_CONFIDENCE, yes + 1, n - yes)
+        return yes / n, np.nan_to_num(low, nan=0), np.nan_to_num(high, nan=1)
     # Rounding must not give equal values a spread, nor move their mean off them.
     equal = np.ptp(values, axis=-1) == 0
     mean = np.where(equal, values[..., 0], values.mean(-1))
