@@ -143,7 +143,7 @@ class Ledger:
         if id is not None and columns:
             self._write(work)
 
-    def query(self, sql: str, parameters: Iterable = ()):
+    def query(self, sql: str, parameters: Iterable | dict = ()):
         """The result of a SELECT as a DataFrame. Nothing can be changed this way. Without a ledger, tables are empty.
 
         Raises:
@@ -151,8 +151,9 @@ class Ledger:
         """
         import pandas as pd  # here, because a process that only writes does not need it
 
+        named = {name: _stored(value) for name, value in parameters.items()} if isinstance(parameters, dict) else None
         with self._reading() as database:
-            cursor = database.execute(sql, [_stored(value) for value in parameters])
+            cursor = database.execute(sql, named or list(map(_stored, parameters)))
             names = [column[0] for column in cursor.description or ()]
             return pd.DataFrame.from_records(cursor.fetchall(), columns=names, coerce_float=True)
 
@@ -213,10 +214,10 @@ class Ledger:
 
         def work(database: sqlite3.Connection) -> int:
             database.row_factory = sqlite3.Row
-            known = database.execute(f"SELECT * FROM {table} WHERE {same}", [row.get(key) for key in keys]).fetchone()
-            if known is None:
+            found = database.execute(f"SELECT * FROM {table} WHERE {same}", [row.get(key) for key in keys])
+            known = dict(found.fetchone() or {})
+            if not known:
                 return _insert(database, table, row)
-            known = dict(known)
             for name, value in row.items() if complete else ():
                 if value in ("", known.get(name)) or name == "config":  # with the same sha256 it says the same
                     continue
@@ -263,9 +264,8 @@ class Ledger:
             database.execute("PRAGMA foreign_keys = ON")
             database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing, a power cut the last rows
             if outdated:
-                _begin_and_complete(database)
-            else:
-                database.execute("BEGIN IMMEDIATE")
+                _complete(database)
+            database.execute("BEGIN IMMEDIATE")
             result = work(database)
             database.execute("COMMIT")
             return result
@@ -297,8 +297,7 @@ class Ledger:
                 return database
             with closing(database):
                 database.backup(memory)
-        _begin_and_complete(memory)
-        memory.execute("COMMIT")
+        _complete(memory)
         return memory
 
     def _open(self, mode: str) -> sqlite3.Connection:
@@ -374,14 +373,15 @@ def _columns() -> dict[str, dict[str, tuple]]:
     return found
 
 
-def _begin_and_complete(database: sqlite3.Connection) -> None:
-    """Begin a transaction in which a new file, or one of an older labkit, gets the tables and columns that it lacks."""
+def _complete(database: sqlite3.Connection) -> None:
+    """Give a new file, or one of an older labkit, the tables and columns that it lacks, in one transaction."""
     missing = re.sub(r"^CREATE (\w+)", r"CREATE \1 IF NOT EXISTS", _SCHEMA, flags=re.MULTILINE)
     database.executescript(f"BEGIN IMMEDIATE;\n{missing}")
     for table, columns in _columns().items():
         there = {row[1] for row in database.execute(f"PRAGMA table_info({table})")}
         for name in columns.keys() - there:
             database.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" {columns[name][0]}')
+    database.execute("COMMIT")
 
 
 def _prepared(table: str, row: dict) -> dict | None:
