@@ -19,7 +19,7 @@ import textwrap
 import pandas as pd
 
 from labkit.evidence import ClaimError, contradictions
-from labkit.ledger import Ledger, LedgerError, one_line, say, write_csv
+from labkit.ledger import Ledger, LedgerError, one_line, say
 
 SYMBOLS = {"holds": "✓ holds", "fails": "✗ FAILS", "empty": "∅ EMPTY"}
 
@@ -173,6 +173,17 @@ def export(ledger, table, path=None):
         say(frame.to_csv(index=False, lineterminator="\n"), end="")
     else:
         write_csv(frame, path)
+
+
+def write_csv(frame, path):
+    """Write a DataFrame without its index to a file, whole or not at all. Raises OSError."""
+    partial = f"{path}.partial"
+    try:
+        frame.to_csv(partial, index=False, errors="backslashreplace")  # a file's name may hold what is no text
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(partial)
 
 
 def main(arguments=None):

@@ -3,40 +3,37 @@
 Both leave their record in the ledger (tables `claim`, `claim_run`, `prediction`).
 """
 
-from __future__ import annotations
-
 import html
 import json
 import math
-import numbers
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 from IPython import get_ipython
 from IPython.display import display
-from scipy.special import betaincinv, expit, logit, stdtrit
+from scipy import stats
+from scipy.special import expit, logit
 
 from labkit.ledger import Ledger, one_line, say
 
-CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 MIN_REPLICATES = 5
+_CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
 
 # Scale: to it, back from it, what the mean is called, the open interval of the values and thresholds that it takes.
 # Boolean values choose "yes/no".
 _SCALES = {
-    "linear": (np.positive, np.positive, "mean", -math.inf, math.inf),
+    "linear": (np.copy, np.copy, "mean", -math.inf, math.inf),
     "log": (np.log, np.exp, "geometric mean", 0, math.inf),
     "logit": (logit, expit, "mean on the logit scale", 0, 1),
-    "yes/no": (np.positive, np.positive, "proportion", 0, 1),
+    "yes/no": (np.copy, np.copy, "proportion", 0, 1),
 }
 _SIGNS = {"holds": ("✓", "#2da44e"), "fails": ("✗", "#cf222e"), "empty": ("∅", "#bf8700")}
 
 # The results of the claims made inside `expect_claim_failure`; None outside it.
-_demonstration: ContextVar[list[ClaimResult] | None] = ContextVar("demonstration", default=None)
+_demonstration = ContextVar("demonstration", default=None)
 
 
 class ClaimError(ValueError):
@@ -44,39 +41,20 @@ class ClaimError(ValueError):
 
 
 class ClaimFailed(AssertionError):
-    """The claim does not hold. `.result` is its `ClaimResult`, which is in the ledger already."""
+    """The claim does not hold, or is empty. `.result` is its `ClaimResult`, which is in the ledger already."""
 
     def __init__(self, message, result=None):
         super().__init__(message)
         self.result = result
 
 
-class ClaimEmpty(ClaimFailed):
-    """The claim says nothing, because its control meets the same threshold."""
+class ClaimResult(SimpleNamespace):
+    """What a claim found: its row in the ledger (table `claim` in `schema.sql`), and `threshold` in words.
 
-
-@dataclass(frozen=True)
-class ClaimResult:
-    """What a claim found: `verdict` is "holds", "fails" or "empty".
-
-    `mean`, `low`, `high` and `control_mean` are in the units of the values, also where the test was on a log or logit
-    scale (for yes/no outcomes: proportions). `low` to `high` is a 90 % interval: each end IS a one-sided 95 % bound.
-    `id` is the claim's row in the ledger, None where nothing could be written.
+    `verdict` is "holds", "fails" or "empty". `mean`, `low`, `high` and `control_mean` are in the units of the values,
+    also where the test was on a log or logit scale (for yes/no outcomes: proportions). `low` to `high` is a 90 %
+    interval: each end IS a one-sided 95 % bound. `id` is None where nothing could be written.
     """
-
-    statement: str
-    verdict: str
-    mean: float
-    low: float
-    high: float
-    n: int
-    threshold: str
-    source: str
-    control_mean: float | None
-    id: int | None
-    over: str
-    control_is: str | None
-    no_control: str | None
 
     @property
     def measured(self) -> str:
@@ -152,7 +130,7 @@ def claim(
     Numbers may be those of Python, NumPy, PyTorch or pandas, and lists of them.
 
     Raises:
-        ClaimFailed, ClaimEmpty: the claim does not hold, its control meets the threshold. It is in the ledger by then.
+        ClaimFailed: the claim does not hold, or its control meets the threshold. It is in the ledger by then.
             With LABKIT_CLAIMS=record in the environment (for pilots) claims are recorded and never raise these.
         ClaimError: the claim cannot be evaluated as written (NaN, fewer than five replicates, no source, ...).
 
@@ -161,66 +139,45 @@ def claim(
     for name, text in {"statement": statement, "source": source, "over": over}.items():
         _require(_is_text(text), f"The claim has no {name}: give it as a line of text.")
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
-    if (control is None) == (no_control is None) or (control is None and not _is_text(no_control)):
-        raise ClaimError('Give the claim either control=... (where the effect should be absent) or no_control="why".')
-    _require(
-        _is_text(control_is) if control is not None else control_is is None,
-        'Say beside control=... in words what it is, as control_is="the same probe on the untrained layer".',
-    )
-    values, runs = _replicates(values, "values"), _run_ids(runs)
-    at_least, at_most, within, trials = map(_plain, (at_least, at_most, within, trials))
-    trials = _whole(trials)
-    if values.dtype == bool:
-        _require(scale == "linear", f"Yes/no outcomes have exact bounds of their own: leave out scale={scale!r}.")
-        scale = "yes/no"
-    if control is not None:
-        control = _replicates(control, "control")
-        if (control.dtype == bool) != (values.dtype == bool):
-            raise ClaimError("values and control differ in kind: give both as booleans or both as numbers.")
-    outcome, threshold = _judge(values, control, at_least, at_most, within, scale, trials)
+    needed, other = (no_control, control_is) if control is None else (control_is, no_control)
+    _require(_is_text(needed) and other is None, 'Give either no_control="why", or control=... with control_is="what".')
+    values, control = _replicates("values", values), control if control is None else _replicates("control", control)
+    within_low, within_high = (None, None) if within is None else _plain(within)
+    at_least, at_most, trials, runs = _plain([at_least, at_most, trials, runs])
 
     demonstration, ledger = _demonstration.get(), Ledger()
-    found = {"statement": statement, **outcome, "source": source, "over": over}
-    found |= {"control_is": control_is, "no_control": no_control}
-    row = found | {
-        "session_id": ledger.session(),
-        "scale": scale,
-        "trials": trials,
-        "at_least": at_least,
-        "at_most": at_most,
-        "within_low": within and within[0],
-        "within_high": within and within[1],
-        "values": values.tolist(),
-        "control": None if control is None else control.tolist(),
-        "demonstration": int(demonstration is not None),
-        "claim_run": [{"run_id": run} for run in runs],
-    }
-    (claim_id,) = ledger.record("claim", row)
-    result = ClaimResult(**found, threshold=threshold, id=claim_id)
-    _show(result._repr_html_(), str(result))
+    scale = "yes/no" if isinstance(values[0], bool) else scale
+    row = {"statement": statement, "source": source, "over": over, "scale": scale, "trials": trials}
+    row |= {"at_least": at_least, "at_most": at_most, "within_low": within_low, "within_high": within_high}
+    row |= {"values": values, "control": control, "control_is": control_is, "no_control": no_control}
+    found, threshold = _judge(row)
+    row |= found | {"session_id": ledger.session(), "demonstration": int(demonstration is not None)}
+    runs = dict.fromkeys(runs if isinstance(runs, list) else [runs])
+    (claim_id,) = ledger.record("claim", row | {"claim_run": [{"run_id": run} for run in runs]})
+    result = ClaimResult(**row, threshold=threshold, id=claim_id)
+    _show(str(result), result._repr_html_())
     if demonstration is not None:
         demonstration.append(result)
-    if result.verdict == "fails" and not _only_record():
-        raise ClaimFailed(f"The claim does not hold. {result._line(result.measured)}", result)
-    if result.verdict == "empty" and not _only_record():
-        raise ClaimEmpty(f"The claim is empty: its control meets it too. {result._line(result.measured)}", result)
+    if result.verdict != "holds" and not _only_record():
+        problem = "does not hold" if result.verdict == "fails" else "is empty: its control meets it too"
+        raise ClaimFailed(f"The claim {problem}. {result._line(result.measured)}", result)
     return result
 
 
-def _judge(values, control, at_least, at_most, within, scale, trials):
-    """What follows from the replicates alone: (verdict, interval and control's mean as a dict, threshold in words)."""
-    _, backward, average, *_ = _SCALES[scale]
-    limits, threshold = _threshold(at_least, at_most, within, scale)
-    mean, low, high = _bounds(_on_scale(values, "values", scale, trials))
-    verdict, control_mean = "holds" if _holds(low, high, limits) else "fails", None
-    if control is not None:
-        centre, *_ = _bounds(_on_scale(control, "control", scale, trials))
+def _judge(row):
+    """What follows from a claim's replicates and threshold alone, as columns of its row; and the threshold in words."""
+    _, backward, average, *_ = _SCALES[row["scale"]]
+    limits, threshold = _threshold(row)
+    interval, control_mean = _bounds(_on_scale("values", row)), None
+    verdict = "holds" if _holds(interval, limits) else "fails"
+    if row["control"] is not None:
         # The control's mean is enough to make the claim empty. If the control had to pass the whole test, its own
         # noise would protect an empty claim: the wider the control's spread, the less often it would pass.
-        verdict, control_mean = "empty" if _holds(centre, centre, limits) else verdict, float(backward(centre))
-    mean, low, high = (float(backward(value)) for value in (mean, low, high))
-    found = {"verdict": verdict, "mean": mean, "low": low, "high": high, "n": len(values), "control_mean": control_mean}
-    return found, f"{average} {threshold}"
+        centre, *_ = _bounds(_on_scale("control", row))
+        verdict, control_mean = "empty" if _holds([centre], limits) else verdict, float(backward(centre))
+    mean, low, high = map(float, map(backward, interval))
+    found = {"verdict": verdict, "n": len(row["values"]), "mean": mean, "low": low, "high": high}
+    return found | {"control_mean": control_mean}, f"{average} {threshold}"
 
 
 def contradictions(row) -> list[str]:
@@ -229,15 +186,12 @@ def contradictions(row) -> list[str]:
     Verdict, mean, interval, n and the control's mean are computed again from the values, as `claim` does.
     """
     row = {name: None if value is None or value != value else value for name, value in dict(row).items()}
-    within = None if row["within_low"] is None else [row["within_low"], row["within_high"]]
-    values, control = (text and np.asarray(json.loads(text)) for text in (row["values"], row["control"]))
-    trials = row["trials"] and int(row["trials"])
-    found, _ = _judge(values, control, row["at_least"], row["at_most"], within, row["scale"], trials)
+    row |= {name: row[name] and json.loads(row[name]) for name in ("values", "control")}
+    found, _ = _judge(row)
 
     def agree(stored, computed):
-        if not isinstance(computed, float):
-            return stored == computed
-        return stored is not None and math.isclose(stored, computed, rel_tol=1e-9, abs_tol=1e-12)
+        close = isinstance(computed, float) and isinstance(stored, float)
+        return stored == computed or (close and math.isclose(stored, computed, rel_tol=1e-9, abs_tol=1e-12))
 
     return [name for name, value in found.items() if not agree(row[name], value)]
 
@@ -252,17 +206,97 @@ def expect_claim_failure():
     results = []
     token = _demonstration.set(results)
     try:
-        yield
-    except ClaimFailed:
-        pass
+        with suppress(ClaimFailed):
+            yield
     finally:
         _demonstration.reset(token)
     _require(results, "No claim was made inside expect_claim_failure(): put claim(...) into its block.")
     held = any(result.verdict == "holds" for result in results)
     _require(not held or _only_record(), "The claim inside expect_claim_failure() holds: take it out of the block.")
     if not held:
-        text = "That claim was expected not to hold: it is a demonstration, left out of every count."
-        _show(f"<p>{text}</p>", text)
+        _show("That claim was expected not to hold: it is a demonstration, left out of every count.")
+
+
+class Prediction:
+    """A question put by `predict`; `.option` and `.confidence` hold the learner's answer, None before it."""
+
+    def __init__(self, question, options):
+        _require(_is_text(question), "The question is missing: give it as a line of text.")
+        options = _plain(options)
+        is_list = isinstance(options, list) and all(map(_is_text, options))
+        _require(is_list and len(set(options)) == len(options) >= 2, "Give at least two different options, as a list.")
+        self.question, self.options = question, tuple(options)
+        self.option = self.confidence = self.outcome = self._id = None
+        self._ledger = Ledger()
+
+    def answer(self, option, confidence) -> None:
+        """Record an answer at once, as the button does; a later answer replaces it.
+
+        `confidence` is the probability that it is right, from chance (1 / number of options) to 1. ClaimError for
+        another option or confidence, or when the outcome is known already.
+        """
+        _show(self._record(option, confidence))
+
+    def resolve(self, outcome) -> None:
+        """Say which option the measurement supports and how the prediction did.
+
+        `outcome` is that option as text, or a list of conditions on what was measured, one for each option in their
+        order, of which exactly one is true: `guess.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])`.
+        ClaimError for anything else.
+        """
+        outcome = _plain(outcome)
+        if isinstance(outcome, list):
+            fit = len(outcome) == len(self.options) and sum(map(bool, outcome)) == 1
+            _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {outcome}.")
+            outcome = self.options[list(map(bool, outcome)).index(True)]
+        _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
+        self.outcome = outcome
+        if self.option is None:
+            return _show(f"No prediction recorded. The measurement says: {outcome}.")
+        correct = self.option == outcome
+        self._ledger.update("prediction", self._id, outcome=outcome, correct=int(correct))
+        said = f"You said with {self.confidence:.0%} confidence: {self.option}. The measurement says: {outcome}."
+        _show(f"{said} You were {'right.' if correct else 'wrong: what did you expect, and why?'}")
+
+    def _record(self, option, confidence):
+        chance = 1 / len(self.options)
+        option, confidence = _plain([option, confidence])
+        _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
+        _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
+        fit = isinstance(confidence, int | float) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
+        _require(fit, f"Give your confidence as a number from {chance:.2g} (guessing) to 1.")
+        self.option, self.confidence = option, max(confidence, chance)
+        answer = {"answer": option, "confidence": self.confidence}
+        if self._id is None:
+            row = {"session_id": self._ledger.session(), "question": self.question, "options": self.options}
+            (self._id,) = self._ledger.record("prediction", row | answer)
+        self._ledger.update("prediction", self._id, **answer)
+        return f"Recorded: {option}, with {self.confidence:.0%} confidence."
+
+    def _widget(self):
+        """The question as a widget, in the form that its MIME type holds."""
+        import ipywidgets as widgets  # here, because only a page with a kernel needs it
+
+        chance = round(100 / len(self.options))
+        look = {"style": {"description_width": "initial"}, "layout": widgets.Layout(width="auto")}
+        question = widgets.HTML(f"<strong>Predict:</strong> {html.escape(self.question)}")
+        choice = widgets.RadioButtons(options=self.options, value=None, description="Your answer:", **look)
+        percent = widgets.IntSlider(chance, min=chance, max=100, description="Your confidence (%):", **look)
+        button = widgets.Button(description="Record my prediction", layout=widgets.Layout(width="max-content"))
+        status = widgets.HTML("Nothing recorded yet.")
+
+        def record(_):
+            try:
+                status.value = html.escape(self._record(choice.value, percent.value / 100))
+            except ClaimError as error:
+                status.value = html.escape(str(error))
+
+        button.on_click(record)
+        box = widgets.VBox([question, choice, percent, button, status])
+        return {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+
+    def _ipython_display_(self):
+        """Nothing more: `predict` has shown the question already, also where it is the last call of a cell."""
 
 
 def predict(question, options) -> Prediction:
@@ -282,201 +316,74 @@ def predict(question, options) -> Prediction:
     # is only in the widget's own MIME type, which regression tests do not compare.
     has_kernel = getattr(get_ipython(), "kernel", None) is not None
     widget = {"application/vnd.jupyter.widget-view+json": prediction._widget()} if has_kernel else {}
-    _show(page, "\n- ".join([f"Predict: {question}", *prediction.options]), widget)
+    _show("\n- ".join([f"Predict: {question}", *prediction.options]), page, widget)
     return prediction
-
-
-class Prediction:
-    """A question put by `predict`; `.option` and `.confidence` hold the learner's answer, None before it."""
-
-    def __init__(self, question, options):
-        _require(_is_text(question), "The question is missing: give it as a line of text.")
-        options = _plain(options)
-        is_list = isinstance(options, list) and all(map(_is_text, options))
-        _require(is_list and len(set(options)) == len(options) >= 2, "Give at least two different options, as a list.")
-        self.question, self.options = question, tuple(options)
-        self.option = self.confidence = self.outcome = None
-        self._ledger, self._id, self._button = Ledger(), None, None
-
-    def answer(self, option, confidence) -> None:
-        """Record an answer at once, as the button does; a later answer replaces it.
-
-        `confidence` is the probability that it is right, from chance (1 / number of options) to 1. ClaimError for
-        another option or confidence, or when the outcome is known already.
-        """
-        text = self._record(option, confidence)
-        _show(f"<p>{html.escape(text)}</p>", text)
-
-    def resolve(self, outcome) -> None:
-        """Say which option the measurement supports and how the prediction did.
-
-        `outcome` is that option as text, or a list of conditions on what was measured, one for each option in their
-        order, of which exactly one is true: `guess.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])`.
-        ClaimError for anything else.
-        """
-        outcome = _plain(outcome)
-        if isinstance(outcome, list):
-            outcome = self._supported([bool(condition) for condition in outcome])
-        _require(outcome in self.options, f"The outcome {outcome!r} is not one of the options {self.options}.")
-        self.outcome = outcome
-        if self._button is not None:
-            self._button.disabled = True
-        if self.option is None:
-            text = f"No prediction recorded. The measurement says: {outcome}."
-        else:
-            correct = self.option == outcome
-            self._ledger.update("prediction", self._id, outcome=outcome, correct=int(correct))
-            text = f"You said with {self.confidence:.0%} confidence: {self.option}. The measurement says: {outcome}. "
-            text += "You were right." if correct else "You were wrong: what did you expect, and why?"
-        _show(f"<p>{html.escape(text)}</p>", text)
-
-    def _supported(self, conditions):
-        """The option whose condition is true."""
-        fit = len(conditions) == len(self.options) and sum(conditions) == 1
-        _require(fit, f"Give a condition for each of {self.options}; exactly one must be true, not {conditions}.")
-        return self.options[conditions.index(True)]
-
-    def _record(self, option, confidence):
-        chance = 1 / len(self.options)
-        option, confidence = _plain(option), _plain(confidence)
-        _require(self.outcome is None, "The outcome is known: run the question's cell again for a new prediction.")
-        _require(option in self.options, f"The answer {option!r} is not one of the options {self.options}.")
-        in_range = isinstance(confidence, numbers.Real) and chance - 0.005 <= confidence <= 1  # takes 0.33 for 1/3
-        _require(in_range, f"Give your confidence as a number from {chance:.2g} (guessing) to 1.")
-        self.option, self.confidence = option, max(float(confidence), chance)
-        answer = {"answer": self.option, "confidence": self.confidence}
-        if self._id is None:
-            row = {"session_id": self._ledger.session(), "question": self.question, "options": list(self.options)}
-            (self._id,) = self._ledger.record("prediction", row | answer)
-        else:
-            self._ledger.update("prediction", self._id, **answer)
-        return f"Recorded: {option}, with {self.confidence:.0%} confidence."
-
-    def _widget(self):
-        """The question as a widget, in the form that its MIME type holds."""
-        import ipywidgets as widgets  # here, because only a page with a kernel needs it
-
-        chance = round(100 / len(self.options))
-        look = {"style": {"description_width": "initial"}, "layout": widgets.Layout(width="auto")}
-        question = widgets.HTML(f"<strong>Predict:</strong> {html.escape(self.question)}")
-        choice = widgets.RadioButtons(options=self.options, value=None, description="Your answer:", **look)
-        percent = widgets.IntSlider(chance, min=chance, max=100, description="Your confidence (%):", **look)
-        self._button = widgets.Button(description="Record my prediction", layout=widgets.Layout(width="max-content"))
-        status = widgets.HTML("Nothing recorded yet.")
-
-        def record(_):
-            try:
-                _require(choice.value is not None, "Choose an answer first.")
-                status.value = html.escape(self._record(choice.value, percent.value / 100))
-            except ClaimError as error:
-                status.value = html.escape(str(error))
-
-        self._button.on_click(record)
-        box = widgets.VBox([question, choice, percent, self._button, status])
-        return {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-
-    def _ipython_display_(self):
-        """Nothing more: `predict` has shown the question already, also where it is the last call of a cell."""
 
 
 def _plain(value):
     """Python's own numbers, and lists of them: of a tensor with gradient or on a GPU, a Series, a list of these."""
     value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    other = isinstance(value, numbers.Real | Decimal) and not isinstance(value, int | float)  # a fraction, say
-    return float(value) if other else value
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _whole(value):
-    """A whole number as an int, also one written as 100.0. What is none, as it was."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _replicates(name, values):
+    """`values` as a list of booleans or floats, or a ClaimError that says what is wrong with them."""
+    values = np.asarray(_plain(values))
+    _require(values.dtype.kind in "biuf" and values.ndim <= 1, f"{name} must be a flat list of numbers or booleans.")
+    few = f"{name} holds {values.size} replicates, not {MIN_REPLICATES} or more: repeat the whole experiment."
+    _require(values.size >= MIN_REPLICATES, few)
+    yes_no = values.dtype.kind in "iu" and np.isin(values, (0, 1)).all()
+    _require(not yes_no, f"{name} holds only the integers 0 and 1: give yes/no outcomes as booleans (exact bounds).")
+    _require(np.isfinite(values).all(), f"{name} holds NaN or infinity: find out why that replicate has no number.")
+    return (values if values.dtype == bool else values.astype(float)).tolist()
 
 
-def _is_whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _run_ids(runs):
-    """The ids in `runs`, each once, or a ClaimError. A run that could not be recorded has none."""
-    runs = _plain(runs)
-    ids = [_whole(run) for run in (runs if isinstance(runs, list) else [runs]) if run is not None]
-    _require(all(map(_is_whole, ids)), "runs must be the ids of training runs, such as ensemble.run_ids.")
-    return list(dict.fromkeys(ids))
-
-
-def _replicates(values, name):
-    """`values` as an array [n] of booleans or floats, or a ClaimError that says what is wrong with them."""
-    try:
-        values = np.asarray(_plain(values))
-    except (TypeError, ValueError, RuntimeError):  # lists of different lengths, for example
-        values = np.asarray(None)
-    _require(values.dtype.kind in "biuf", f"{name} must be a flat list or array of numbers or booleans.")
-    _require(values.ndim <= 1, f"{name} must be one-dimensional, one number a replicate; its shape is {values.shape}.")
-    if values.size < MIN_REPLICATES:
-        few = f"{values.size} replicate{'s' * (values.size != 1)}, not {MIN_REPLICATES} or more"
-        raise ClaimError(f"{name} holds {few}: repeat the whole experiment with other seeds.")
-    if values.dtype.kind in "iu" and np.isin(values, (0, 1)).all():
-        raise ClaimError(f"{name} holds only the integers 0 and 1: give yes/no outcomes as booleans (exact bounds).")
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        raise ClaimError(f"{name} holds NaN or infinity at index {bad[0]}: find out why that replicate has no number.")
-    return values if values.dtype == bool else values.astype(float)
-
-
-def _on_scale(values, name, scale, trials):
-    """Replicates moved to the scale on which they are tested, or a ClaimError where they do not fit it."""
+def _on_scale(name, row):
+    """A claim's values or control [n] on the scale on which they are tested; ClaimError where they do not fit it."""
+    values, trials = np.asarray(row[name]), row["trials"]
     if trials is not None:
-        _require(scale == "logit", 'trials belongs to rates on the logit scale: add scale="logit" or leave it out.')
-        _require(_is_whole(trials) and trials >= 1, "trials must be a whole number, at least 1.")
         yes = np.round(values * trials)
-        fit = (abs(values * trials - yes) < 0.01) & (yes >= 0) & (yes <= trials)
-        _require(fit.all(), f"{name} does not fit trials={trials}: a rate times trials must be a whole number.")
+        fit = trials >= 1 and trials % 1 == 0 and (abs(values * trials - yes) < 0.01).all() and row["scale"] == "logit"
+        _require(fit, f"{name} does not fit trials={trials}: on the logit scale, each rate k/m of the same whole m.")
         values = (yes + 0.5) / (trials + 1)
-    forward, _, _, low, high = _SCALES[scale]
-    hint = ": for a rate of 0 or 1 give trials=..., the yes/no outcomes behind each rate" if scale == "logit" else ""
-    inside = scale == "yes/no" or ((low < values) & (values < high)).all()
-    _require(inside, f"{name} must lie strictly between {low} and {high} on the {scale} scale{hint}.")
-    return forward(values) if scale != "yes/no" else values
+    forward, _, _, low, high = _SCALES[row["scale"]]
+    inside = values.dtype == bool or ((low < values) & (values < high)).all()
+    _require(inside, f"{name} must lie strictly between {low} and {high} (for rates of 0 or 1 give trials=...).")
+    return forward(values)
 
 
-def _threshold(at_least, at_most, within, scale):
+def _threshold(row):
     """The lowest and the highest mean allowed, on the scale, and the threshold in words; or a ClaimError."""
-    forward, _, _, low, high = _SCALES[scale]
-    given = [limit for limit in (at_least, at_most, within) if limit is not None]
-    _require(len(given) == 1, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
-    pair = isinstance(within, list) and len(within) == 2
-    _require(within is None or pair, "within must be a pair (low, high).")
-    limits = within if pair else given
-    fit = all(isinstance(x, numbers.Real) and math.isfinite(x) and low < x < high for x in limits)
-    _require(fit, f"The threshold must be a finite number strictly between {low} and {high} on the {scale} scale.")
-    _require(limits == sorted(set(limits)), f"within=(low, high) needs low < high, and not {within}.")
-    words = [f"{x:.10g}" for x in limits]
-    if pair:
-        return forward(limits), f"between {words[0]} and {words[1]}"
-    if at_least is not None:
-        return (forward(at_least), math.inf), f"at least {words[0]}"
-    return (-math.inf, forward(at_most)), f"at most {words[0]}"
+    forward, _, _, low, high = _SCALES[row["scale"]]
+    names = [name for name in ("at_least", "within_low", "within_high", "at_most") if row[name] is not None]
+    one = names in (["at_least"], ["within_low", "within_high"], ["at_most"])
+    _require(one, "Give the claim exactly one threshold: at_least=..., at_most=... or within=(low, high).")
+    limits = [row[name] for name in names]
+    fit = all(isinstance(limit, int | float) and math.isfinite(limit) and low < limit < high for limit in limits)
+    _require(fit and limits == sorted(set(limits)), f"A threshold must be a finite number between {low} and {high}.")
+    lowest = -math.inf if names == ["at_most"] else forward(limits[0])
+    highest = math.inf if names == ["at_least"] else forward(limits[-1])
+    words = {"at_least": "at least", "at_most": "at most"}.get(names[0], "between")
+    return (lowest, highest), f"{words} {' and '.join(f'{limit:.10g}' for limit in limits)}"
 
 
 def _bounds(values):
     """Mean and its lower and upper one-sided 95 % bound over the last axis: [..., n] -> three arrays [...]."""
     n = values.shape[-1]
     if values.dtype == bool:
-        yes = values.sum(-1)  # Clopper-Pearson: quantiles of beta distributions; 0 of n and n of n are the edges
-        low = np.where(yes > 0, betaincinv(np.maximum(yes, 1), n - yes + 1, 1 - CONFIDENCE), 0)
-        high = np.where(yes < n, betaincinv(yes + 1, np.maximum(n - yes, 1), CONFIDENCE), 1)
-        return yes / n, low, high
+        yes = values.sum(-1)  # Clopper-Pearson: quantiles of beta distributions, which 0 of n and n of n lack
+        low, high = stats.beta.ppf(1 - _CONFIDENCE, yes, n - yes + 1), stats.beta.ppf(_CONFIDENCE, yes + 1, n - yes)
+        return yes / n, np.nan_to_num(low, nan=0), np.nan_to_num(high, nan=1)
     # Rounding must not give equal values a spread, nor move their mean off them.
     equal = np.ptp(values, axis=-1) == 0
     mean = np.where(equal, values[..., 0], values.mean(-1))
-    width = np.where(equal, 0, stdtrit(n - 1, CONFIDENCE) * values.std(-1, ddof=1) / math.sqrt(n))
+    width = np.where(equal, 0, stats.t.ppf(_CONFIDENCE, n - 1) * stats.sem(values, axis=-1))
     return mean, mean - width, mean + width
 
 
-def _holds(low, high, limits):
-    """Whether both bounds are on the right side; an infinite limit asks nothing of its bound."""
-    return (low >= limits[0]) & (high <= limits[1])
+def _holds(bounds, limits):
+    """Whether all bounds lie between the limits; an infinite limit asks nothing."""
+    return (np.min(bounds, axis=0) >= limits[0]) & (np.max(bounds, axis=0) <= limits[1])
 
 
 def _format(*values):
@@ -486,11 +393,12 @@ def _format(*values):
     return [f"{value:#.{min(max(digits, 3), 8)}g}".rstrip(".") for value in values]
 
 
-def _show(page, text, more=None):
+def _show(text, page=None, more=None):
+    """Display a text, in a page as HTML. `more`: what else is in the same bundle, by MIME type."""
     if get_ipython() is None:
-        say(text)
-    else:
-        display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
+        return say(text)
+    page = page or f"<p>{html.escape(text)}</p>"
+    return display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 
 
 def _is_text(text):

@@ -35,7 +35,7 @@ CREATE TABLE dataset (
     datasheet   TEXT NOT NULL DEFAULT '',                      -- the page that describes it: 'data/digits.md'
     created_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     UNIQUE (name, sha256)                                      -- the same data set is one row, however often it is used
-);
+) STRICT;
 
 CREATE TABLE split (                                           -- a part of a data set, exactly as a model was given it
     id          INTEGER PRIMARY KEY,
@@ -46,7 +46,7 @@ CREATE TABLE split (                                           -- a part of a da
     seed        INTEGER,                                       -- of the random cut; NULL where nothing was random
     sha256      TEXT NOT NULL CHECK (length(sha256) = 64),     -- fingerprint of these very inputs and targets
     transform   TEXT NOT NULL DEFAULT ''                       -- what was done to them: 'labels shuffled'; '' nothing
-);
+) STRICT;
 
 
 -- A  Architecture: the family of functions that training chooses from --------------------------------------------
@@ -58,7 +58,7 @@ CREATE TABLE architecture (
     n_parameters  INTEGER NOT NULL CHECK (n_parameters >= 0),
     sha256        TEXT NOT NULL CHECK (length(sha256) = 64),   -- fingerprint of config
     UNIQUE (name, sha256)
-);
+) STRICT;
 
 
 -- C  Compute (1 of 2): the machine and the software that did the work --------------------------------------------
@@ -77,7 +77,7 @@ CREATE TABLE session (                                         -- one process: a
     threads        INTEGER NOT NULL CHECK (threads > 0),       -- CPU threads that PyTorch may use
     started_at     TEXT NOT NULL,                              -- when the process first loaded labkit
     UNIQUE (pid, started_at)                                   -- a pid is used again, but not at that moment
-);
+) STRICT;
 
 
 -- Θ  Parameters: how the weights came to be ----------------------------------------------------------------------
@@ -104,7 +104,7 @@ CREATE TABLE training_run (                                    -- one model, tra
     error            TEXT,                                     -- what went wrong, where something did
     started_at       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     finished_at      TEXT                                      -- NULL while it runs, or if its process was killed
-);
+) STRICT;
 
 CREATE TRIGGER training_run_finished                           -- a run that stops running gets its finishing time
 AFTER UPDATE OF status ON training_run
@@ -119,7 +119,7 @@ CREATE TABLE training_metric (                                 -- the loss curve
     step    INTEGER NOT NULL CHECK (step >= 0),
     name    TEXT NOT NULL,                                     -- 'loss'
     value   REAL
-);
+) STRICT;
 
 CREATE TABLE checkpoint (                                      -- weights that were saved to a file
     id          INTEGER PRIMARY KEY,
@@ -131,7 +131,7 @@ CREATE TABLE checkpoint (                                      -- weights that w
     format      TEXT NOT NULL DEFAULT 'safetensors'            -- holds numbers only; loading a pickle can run any code
                 CHECK (format = 'safetensors'),
     created_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 
 -- C  Compute (2 of 2): what a run cost ---------------------------------------------------------------------------
@@ -148,7 +148,7 @@ CREATE TABLE compute (
     energy_kwh    REAL CHECK (energy_kwh >= 0),                -- so this is an estimate: watts × seconds / 3 600 000
     assumption    TEXT NOT NULL DEFAULT '',                    -- where power_watts is from, in words
     CHECK ((power_watts IS NULL AND energy_kwh IS NULL) OR assumption <> '')  -- no estimate without its assumption
-);
+) STRICT;
 
 
 -- E  Environment: where, and for whom, a model is used -----------------------------------------------------------
@@ -160,7 +160,7 @@ CREATE TABLE environment (
     conditions  TEXT NOT NULL DEFAULT '',                      -- how they are measured: noise, hardware, season
     shift       TEXT NOT NULL DEFAULT '',                      -- how that differs from training; '' is not known to
     UNIQUE (name, conditions)
-);
+) STRICT;
 
 CREATE TABLE evaluation (                                      -- one number that says how well a model does, and where
     id              INTEGER PRIMARY KEY,
@@ -172,7 +172,7 @@ CREATE TABLE evaluation (                                      -- one number tha
     value           REAL,
     n_examples      INTEGER CHECK (n_examples >= 0),           -- few examples, little evidence
     created_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 CREATE TABLE monitoring_event (                                -- a look at a model in use
     id              INTEGER PRIMARY KEY,
@@ -185,7 +185,7 @@ CREATE TABLE monitoring_event (                                -- a look at a mo
     step            INTEGER CHECK (step >= 0),                 -- when, in batches or days of use
     details         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(details)),  -- JSON
     created_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 
 -- G  Governance: what is claimed, on which evidence, and who answers for it --------------------------------------
@@ -219,13 +219,13 @@ CREATE TABLE claim (
     CHECK ((within_low IS NULL) = (within_high IS NULL)),
     CHECK (within_low <= within_high),
     CHECK (low <= high)
-);
+) STRICT;
 
 CREATE TABLE claim_run (                                       -- which trained models a claim rests on
     claim_id  INTEGER NOT NULL REFERENCES claim (id),
     run_id    INTEGER NOT NULL REFERENCES training_run (id),
     PRIMARY KEY (claim_id, run_id)
-);
+) STRICT;
 
 CREATE TABLE prediction (                                      -- what a learner expected before looking
     id           INTEGER PRIMARY KEY,
@@ -238,7 +238,7 @@ CREATE TABLE prediction (                                      -- what a learner
     correct      INTEGER CHECK (correct IN (0, 1)),
     created_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     resolved_at  TEXT
-);
+) STRICT;
 
 CREATE TRIGGER prediction_resolved                             -- a prediction whose outcome is known gets the time
 AFTER UPDATE OF outcome ON prediction
@@ -257,7 +257,7 @@ CREATE TABLE attempt (                                         -- a learner's an
     points           REAL NOT NULL CHECK (points BETWEEN 0 AND points_possible),
     points_possible  REAL NOT NULL,
     created_at       TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 CREATE TABLE review (                                          -- a person's decision about a row of another table
     id             INTEGER PRIMARY KEY,
@@ -269,7 +269,7 @@ CREATE TABLE review (                                          -- a person's dec
     decision       TEXT NOT NULL CHECK (decision IN ('approve', 'revise', 'reject')),
     reasons        TEXT NOT NULL CHECK (reasons <> ''),        -- a decision without a reason is no review
     created_at     TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 CREATE TABLE incident (                                        -- something went wrong in use
     id                   INTEGER PRIMARY KEY,
@@ -279,7 +279,7 @@ CREATE TABLE incident (                                        -- something went
     description          TEXT NOT NULL CHECK (description <> ''),
     status               TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'mitigated', 'closed')),
     created_at           TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 CREATE TABLE model_card (                                      -- the page that tells users what a model is for
     id          INTEGER PRIMARY KEY,
@@ -287,7 +287,7 @@ CREATE TABLE model_card (                                      -- the page that 
     path        TEXT NOT NULL,
     sha256      TEXT NOT NULL CHECK (length(sha256) = 64),
     created_at  TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-);
+) STRICT;
 
 
 -- Indexes: they find the rows of a run without reading the whole table -------------------------------------------

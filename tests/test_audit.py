@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from audit import report
-from labkit.ledger import Ledger, _schema
+from labkit.ledger import Ledger, _columns
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ledger(tmp_path):
 def test_the_fixture_is_whole_complete_and_the_same_each_time(ledger, tmp_path):
     again = fixture_ledger.build(tmp_path / "again" / "ledger.sqlite")
     assert report.problems(ledger) == []
-    for table in _schema().columns:
+    for table in _columns():
         rows = ledger.query(f"SELECT * FROM {table}")
         assert len(rows), table
         assert rows.equals(again.query(f"SELECT * FROM {table}")), table
@@ -216,8 +216,8 @@ BAD = {
     "none": (lambda path: None, r"There is no ledger at .*other\.sqlite yet: run a notebook"),
     "text": (lambda path: path.write_text("dear diary"), "is damaged or no ledger at all"),
     "half": (lambda path: path.write_bytes(fixture_ledger.build(path).path.read_bytes()[:40_000]), "is damaged or no"),
-    "foreign": (foreign, "is another program's database and is left as it is"),
-    "newer": (newer, r"was written by a newer labkit \(schema 99, here 3\)"),
+    "foreign": (foreign, r"another program's file\) and is left as it is"),
+    "newer": (newer, r"of a newer labkit: schema 99, here 3\)"),
     "folder": (lambda path: path.mkdir(), "is damaged or no ledger at all"),
 }
 

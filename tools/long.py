@@ -31,7 +31,7 @@ import curriculum
 import jupytext
 
 from labkit import sweep
-from labkit.ledger import labkit_sha256, outputs_dir, processor
+from labkit.ledger import Ledger, labkit_sha256, outputs_dir
 
 RESULTS = curriculum.ROOT / "data" / "results"
 
@@ -98,6 +98,8 @@ def readable(value):
 def write(name, source, run, table):
     """Store the table and its record."""
     nested = [column for column in table if table[column].map(lambda value: isinstance(value, (list, dict))).any()]
+    ledger = Ledger()
+    session = ledger.query("SELECT processor FROM session WHERE id = ?", [ledger.session()])
     record = {
         "notebook": source.stem,
         **table.attrs,
@@ -106,7 +108,7 @@ def write(name, source, run, table):
         "json_columns": nested,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
+        "processor": session.processor[0],
         "date": datetime.date.today().isoformat(),
         "command": command(source),
     }
