@@ -253,7 +253,7 @@ def _read(artist, axes):
         return {"x": artist.get_xdata(orig=False)[:1]}
     if line and place == axes.transData:
         return dict(zip("xy", artist.get_data(orig=False), strict=True)) | getattr(artist, "spread", {})
-    if isinstance(artist, mpl.collections.QuadMesh):
+    if isinstance(artist, mpl.collections.QuadMesh) and place == axes.transData:
         corners = artist.get_coordinates()
         x, y = ((corners[:-1, :-1] + corners[1:, 1:]) / 2).reshape(-1, 2).T
         return {"x": x, "y": y, "value": np.ma.filled(artist.get_array().astype(float), np.nan).ravel()}
