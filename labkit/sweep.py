@@ -6,18 +6,16 @@ An interrupted sweep goes on where it stopped: until all its runs are done, thos
 
 import contextlib
 import dis
-import errno
 import functools
 import hashlib
 import importlib.util
 import inspect
 import itertools
 import json
-import multiprocessing
 import os
 import re
 import signal
-import sys
+import sqlite3
 import textwrap
 import threading
 import time
@@ -25,20 +23,17 @@ import warnings
 from pathlib import Path
 
 import joblib
-import numpy as np
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from labkit.gate import whole
 from labkit.ledger import labkit_sha256, notebook_name, one_line, outputs_dir
 from labkit.train import BAR_AFTER, TrainingDiverged, device
 
-ENDS = ("seconds", "status", "error")  # the columns that every sweep adds
+_ENDS = ["seconds", "status", "error"]  # the columns that every sweep adds
+_ANEW = "the sweep goes on, but if it is stopped, it starts anew."
 _turns = threading.Lock()  # one run at a time in a process, since PyTorch's random numbers belong to the process
-
-
-class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a run. At a plain KeyboardInterrupt `fit` ends one training early and goes on; not at this one."""
 
 
 def run(experiment, grid, seeds, *, name, data=None):
@@ -47,7 +42,7 @@ def run(experiment, grid, seeds, *, name, data=None):
     experiment  a pure function that returns a dict of results: numbers, text, lists and dicts of these
     grid        a list of configurations (dicts of the same), or a dict of lists: every combination of their values
     seeds       whole numbers, one a replicate
-    name        of the sweep and of its journal, `sweeps/<name>.jsonl` in `outputs_dir()`
+    name        of the sweep and of its journal, `sweeps/<name>.sqlite` in `outputs_dir()`
     data        what the runs rest on besides code and configuration: a Dataset, Examples or a fingerprint
 
     Rows come in the order of grid and seeds. Columns: configuration, seed, results, seconds, status ("completed",
@@ -72,59 +67,35 @@ def run(experiment, grid, seeds, *, name, data=None):
         "device": str(device()),
         "threads": torch.get_num_threads() if jobs == 1 else 1,
     }
-    runs = {_key(basis, *each): each for each in _runs(grid, seeds)}
-    settings = [*dict.fromkeys(name for configuration, _ in runs.values() for name in configuration)]
-    where = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1} if local else {}
     there = {} if jobs == 1 else _environment(basis)
-    with contextlib.closing(_Journal(name)) as journal, joblib.parallel_config(**where):
-        done, one = {key: end for key, end in journal.ends.items() if key in runs}, joblib.delayed(_one)
-        calls = [one(key, experiment, *runs[key], settings, basis, there) for key in runs if key not in done]
+    options = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1} if local else {}
+    runs = _runs(grid, seeds, basis)
+    settings = list(dict.fromkeys(setting for configuration, _ in runs.values() for setting in configuration))
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"A sweep's name is made of letters, digits and . _ -, and {name!r} is not.")
+    path = outputs_dir() / "sweeps" / f"{name}.sqlite"
+    with contextlib.closing(_journal(path)) as journal, joblib.parallel_config(**options):
+        done = {key: json.loads(end) for key, end in journal.execute("SELECT * FROM run") if key in runs}
+        calls = [joblib.delayed(_one)(key, experiment, *runs[key], basis, there) for key in runs if key not in done]
         ends = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
         with contextlib.closing(ends), _progress(name, len(runs), len(done)) as progress:
             for key, end in ends:
+                columns = [*settings, "seed", *end["results"], *_ENDS]
+                if len(set(columns)) < len(columns):
+                    raise ValueError(f"A setting or a result is called like another column: {', '.join(columns)}.")
                 done[key] = end
-                journal.add(key, *runs[key], end)
+                _write(journal, key, end)
                 progress.update()
-        table = _table(list(runs.values()), [done[key] for key in runs], settings)
-        if not (table.status == "failed").any():
-            journal.remove()
+    table = _table(runs.values(), [done[key] for key in runs], settings)
+    if not (table.status == "failed").any():
+        with contextlib.suppress(OSError):
+            path.unlink()
     table.attrs = basis
-    if len(bad := table[table.status != "completed"]):
+    bad = table[table.status != "completed"]
+    if len(bad):
         counts = " and ".join(f"{count} {status}" for status, count in bad.status.value_counts().items())
         warnings.warn(f"Of {len(table)} runs {counts}, the first with {bad.error.iloc[0]}", stacklevel=2)
     return table
-
-
-def _table(runs, ends, settings):
-    """A row a run: configuration, seed, results, and how it ended."""
-    results = dict.fromkeys(name for end in ends for name in end["results"])
-    pairs = zip(runs, ends, strict=True)
-    rows = [{**end, **configuration, "seed": seed, **end["results"]} for (configuration, seed), end in pairs]
-    return pd.DataFrame(rows, columns=[*settings, "seed", *results, *ENDS])
-
-
-def _runs(grid, seeds):
-    """The runs in order, pairs of configuration and seed; ValueError or TypeError where they are none."""
-    if isinstance(grid, dict):
-        if wrong := [key for key, values in grid.items() if isinstance(values, str) or not np.iterable(values)]:
-            raise ValueError(f"grid[{wrong[0]!r}] is {grid[wrong[0]]!r}: give a list of values.")
-        grid = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
-    grid, seeds = list(grid), list(seeds)
-    if not grid or not seeds:
-        raise ValueError("A sweep needs at least one configuration and one seed.")
-    for configuration in grid:
-        if not isinstance(configuration, dict):
-            raise TypeError(f"A configuration is a dict, not {configuration!r}.")
-        if taken := configuration.keys() & {"seed", *ENDS}:
-            raise ValueError(f"{min(taken)!r} is a column of every sweep: call the setting something else.")
-    for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-            raise ValueError(f"Seeds are whole numbers, not {seed!r}.")
-    for what, values in (("configuration", grid), ("seed", seeds)):
-        keys = [_key(value) for value in values]
-        if twice := [value for value, key in zip(values, keys, strict=True) if keys.count(key) > 1]:
-            raise ValueError(f"The {what} {twice[0]} is there twice: a repeated run is no replicate.")
-    return [(configuration, int(seed)) for configuration in grid for seed in seeds]
 
 
 def processes():
@@ -135,35 +106,30 @@ def processes():
     return int(jobs)
 
 
-def _progress(name, total, done):
-    silent = os.environ.get("LABKIT_PROGRESS") == "0"
-    options = {"unit": "run", "leave": False, "delay": BAR_AFTER, "miniters": 1}
-    return tqdm(desc=name, total=total, initial=done, disable=silent, **options)
+def _runs(grid, seeds, basis):
+    """The runs in order: key -> configuration and seed."""
+    if isinstance(grid, dict):
+        if any(isinstance(values, str) for values in grid.values()):
+            raise ValueError(f"Give each setting a list of values: {grid}.")
+        grid = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
+    pairs = [(dict(configuration), whole("seed", seed)) for configuration in grid for seed in seeds]
+    runs = {_sha256([basis, *pair], _plain): pair for pair in pairs}
+    if not pairs:
+        raise ValueError("A sweep needs at least one configuration and one seed.")
+    if len(runs) < len(pairs):
+        raise ValueError("A configuration or a seed is there twice: a repeated run is no replicate.")
+    return runs
 
 
-def _environment(basis):
-    """What makes a worker train and record as this process would, without a progress bar of its own."""
-    names = {"LABKIT_OUTPUTS": str(outputs_dir()), "LABKIT_NOTEBOOK": notebook_name()}
-    return names | {"LABKIT_DEVICE": basis["device"], "LABKIT_PROGRESS": "0"}
-
-
-def _versions():
-    return {"labkit_sha256": labkit_sha256(), "torch": str(torch.__version__)}
-
-
-def _one(key, experiment, configuration, seed, settings, basis, environment):
+def _one(key, experiment, configuration, seed, basis, environment):
     """One run, in whichever process; returns its key and its end: results, seconds, status, error."""
     os.environ.update(environment)
-    if multiprocessing.current_process().name.startswith("LokyProcess"):
-        _end_with_parent()
     if _versions().items() - basis.items():
-        raise RuntimeError(
-            "A worker has another labkit or PyTorch than this process: restart the kernel, and install the same on "
-            "all machines of a cluster."
-        )
+        raise RuntimeError("A worker has another labkit or PyTorch than this process: restart the kernel or cluster.")
+    results, status, error = {}, "completed", ""
     with _turns, _interruptible():
         torch.set_num_threads(basis["threads"])
-        results, status, error, start = {}, "completed", "", time.perf_counter()
+        start = time.perf_counter()
         try:
             results = experiment(seed=seed, **configuration)
         except Exception as problem:
@@ -172,22 +138,18 @@ def _one(key, experiment, configuration, seed, settings, basis, environment):
         seconds = time.perf_counter() - start
     if not isinstance(results, dict):
         raise TypeError(f"An experiment returns a dict of results; {experiment.__name__} returned {results!r}.")
-    if taken := results.keys() & {*settings, "seed", *ENDS}:
-        raise ValueError(f"{experiment.__name__} returned a result {min(taken)!r}, as another column is called.")
-    return key, {"results": json.loads(_text(results)), "seconds": seconds, "status": status, "error": error}
+    results = json.loads(json.dumps(results, default=_plain))
+    return key, {"results": results, "seconds": seconds, "status": status, "error": error}
 
 
-@functools.cache  # once in each worker
-def _end_with_parent():
-    """Leave no worker behind, in the middle of a long run, when the process that it works for is killed."""
-    parent = os.getppid()
+def _versions():
+    return {"labkit_sha256": labkit_sha256(), "torch": str(torch.__version__)}
 
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _environment(basis):
+    """What makes a worker train and record as this process would, without a progress bar of its own."""
+    names = {"LABKIT_OUTPUTS": str(outputs_dir()), "LABKIT_NOTEBOOK": notebook_name()}
+    return names | {"LABKIT_DEVICE": basis["device"], "LABKIT_PROGRESS": "0"}
 
 
 @contextlib.contextmanager
@@ -197,20 +159,19 @@ def _interruptible():
     if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def stop(*_):
-        raise SweepInterrupted
-
-    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGINT, _stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _text(value):
-    """Plain data as JSON; TypeError for other data."""
-    return json.dumps(value, default=_plain)
+def _stop(*_):
+    raise _SweepInterrupted
+
+
+class _SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run. At a plain KeyboardInterrupt `fit` ends one training early and goes on; not at this one."""
 
 
 def _plain(value):
@@ -220,238 +181,150 @@ def _plain(value):
     return value.tolist()
 
 
-def _key(*values):
-    """SHA-256 of plain data, whatever the order of its dicts."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=_plain).encode()).hexdigest()
+def _sha256(value, plain):
+    """SHA-256 of plain data, whatever the order of its dicts; `plain` makes it of other data."""
+    text = json.dumps(value, sort_keys=True, check_circular=False, default=plain)  # functions may call each other
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _table(runs, ends, settings):
+    """A row a run: configuration, seed, results, and how it ended."""
+    results = dict.fromkeys(name for end in ends for name in end["results"])
+    pairs = zip(runs, ends, strict=True)
+    rows = [{**end, **configuration, "seed": seed, **end["results"]} for (configuration, seed), end in pairs]
+    return pd.DataFrame(rows, columns=[*settings, "seed", *results, *_ENDS])
+
+
+def _progress(name, total, done):
+    silent = os.environ.get("LABKIT_PROGRESS") == "0"
+    return tqdm(desc=name, total=total, initial=done, disable=silent, unit="run", leave=False, delay=BAR_AFTER)
 
 
 # The journal ----------------------------------------------------------------------------------------------------------
 
 
-class _Journal:
-    """The finished runs of a sweep that is not complete yet, a line of JSON each. `ends` are those that it held."""
+def _journal(path):
+    """The runs that are done, in an SQLite file that is locked until it is closed; in memory where none can be written.
 
-    def __init__(self, name):
-        if not re.fullmatch(r"[\w.-]+", name):
-            raise ValueError(f"A sweep's name is made of letters, digits and . _ -, and {name!r} is not.")
-        self.path, self.file, self.ends = outputs_dir() / "sweeps" / f"{name}.jsonl", None, {}
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.path, "a+b")  # noqa: SIM115
-        except OSError as error:
-            self._give_up(error)
-            return
-        if not _locked(self.file):
-            self.close()
-            raise RuntimeError(f"The sweep {name!r} is running already: wait for it, or give this one another name.")
-        self.file.seek(0)
-        *lines, torn = self.file.read().split(b"\n")
-        self.file.truncate(self.file.tell() - len(torn))  # a process was killed while it wrote
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                if entry["status"] != "failed":
-                    self.ends[entry["key"]] = {name: entry[name] for name in ("results", *ENDS)}
-            except (ValueError, TypeError, KeyError):
-                warnings.warn(f"A line of {self.path.name} is damaged: that run is done again.", stacklevel=3)
-
-    def add(self, key, configuration, seed, end):
-        """Write one run down, so that it is there even if the machine stops."""
-        if self.file is None:
-            return
-        try:
-            entry = {"key": key, "configuration": configuration, "seed": seed, **end}
-            self.file.write(_text(entry).encode() + b"\n")
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        except OSError as error:
-            self._give_up(error)
-
-    def remove(self):
-        if self.file is not None:
-            with contextlib.suppress(OSError):
-                self.file.truncate(0)  # while it is locked: the next one finds it empty, if it finds it
-                self.close()
-                self.path.unlink()
-
-    def close(self):
-        if self.file is not None:
-            with contextlib.suppress(OSError):  # of a full disk, which is known by now
-                self.file.close()
-        self.file = None
-
-    def _give_up(self, error):
-        self.close()
-        reason = f"{self.path.name} cannot be written ({error.strerror or error})"
-        warnings.warn(f"{reason}: the sweep goes on, but if it is stopped, it starts anew.", stacklevel=4)
-
-
-def _locked(file):
-    """Lock a file until it is closed. False where another process has done so; True, too, where there are no locks."""
+    A process that is killed leaves no half of a row.
+    """
     try:
-        if os.name == "nt":
-            import msvcrt
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _opened(path)
+    except (OSError, sqlite3.Error) as error:
+        if "locked" in str(error):
+            raise RuntimeError(
+                f"The sweep {path.stem!r} is running already: wait, or name this one otherwise."
+            ) from None
+        warnings.warn(f"{path.name} cannot be written ({error}): {_ANEW}", stacklevel=3)
+        return _opened(":memory:")
 
-            file.seek(2**30)  # Windows locks bytes, which then nobody else can read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EACCES, errno.EAGAIN)
-    return True
+def _opened(place):
+    journal = sqlite3.connect(place, timeout=0, isolation_level=None)
+    journal.execute("PRAGMA locking_mode = EXCLUSIVE")
+    journal.executescript("BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, end TEXT); COMMIT")
+    return journal
+
+
+def _write(journal, key, end):
+    """Write down a run, so that it is there even if the machine stops; but one that failed is to be tried again."""
+    try:
+        if end["status"] != "failed":
+            journal.execute("INSERT INTO run VALUES (?, ?)", (key, json.dumps(end)))
+    except sqlite3.Error as error:
+        warnings.warn(f"A run cannot be written down ({error}): {_ANEW}", stacklevel=3)
 
 
 # The hash of the code -------------------------------------------------------------------------------------------------
 
-CONSTANTS = (type(None), bool, int, float, complex, str, bytes, range, torch.dtype, torch.device)
-CONTAINERS = (list, tuple, set, frozenset, dict)
-STANDARD_LIBRARY = Path(os.__file__).parent
+_INSTALLED = (Path(os.__file__).parent, Path(__file__).parent)  # Python's own and labkit, besides site-packages
 
 
 def code_sha256(experiment):
-    """SHA-256 of an experiment's code: its source, that of your functions and classes that it uses, and constants.
+    """SHA-256 of an experiment's code: its source, that of your functions and classes that it names, and constants.
 
-    A module or package of yours that the code imports, wherever it does so, counts as a whole, with those of yours that
-    it imports in turn. What is installed counts by name alone, and so does labkit, which has a hash of its own. The
-    same code has the same hash in a notebook and in a file, in each process, on each system. Raises TypeError for what
-    is no function, or uses an object that has no text (a model, a table), and ValueError where a source is not to be
-    had.
+    A module or package of yours counts as a whole, with those of yours that it imports in turn, wherever the code
+    imports it. What is installed counts by name alone, and so does labkit, which has a hash of its own. The same code
+    has the same hash in a notebook and in a file. Not noticed: decorators of classes, cached properties, packages
+    without `__init__.py`, and what is found by name while it runs.
+
+    Raises TypeError for what is no function, or uses an object that has no text (a model, a table), and ValueError
+    where a source is not to be had.
     """
     if not inspect.isfunction(experiment):
         raise TypeError(f"An experiment is a function, not {type(experiment).__name__}.")
-    return _key(*_code("experiment", experiment, set()))
+    home = experiment.__module__
+    return _sha256([experiment], functools.partial(_described, home=home, seen=set()))
 
 
-def _code(name, value, seen):
-    """Lines of text that say what `value` is, which the code calls `name`; those `seen` already are only named."""
-    if isinstance(value, CONTAINERS):
-        yield f"{name}: {type(value).__name__} of {len(value)}"
-        items = value.items() if isinstance(value, dict) else value
-        for item in sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items:
-            yield from _code(name, item, seen)
-    elif isinstance(value, CONSTANTS):
-        yield f"{name} = {value!r}"
-    elif hasattr(value, "sha256"):  # a data set
-        yield f"{name} = {value.sha256}"
-    elif hasattr(value, "tolist"):  # an array
-        yield f"{name} = {value.tolist()}"
-    elif not hasattr(value, "__name__") and not hasattr(value, "__wrapped__"):
-        kind = type(value).__name__
-        raise TypeError(f"The code uses {name}, a {kind}: make it inside the experiment.")
-    elif not _is_yours(value):
-        inner = getattr(value, "__wrapped__", None)  # perhaps yours, decorated
-        yield from _code(name, inner, seen) if inner else [f"{name}: {value.__name__}"]
-    elif id(value) in seen:
-        yield f"{name}: {value.__name__}"
-    elif inspect.ismodule(value):
-        if not _files(value.__name__.partition(".")[0]):
-            raise ValueError(f"{name} has no source: define it in a file.")
-        yield from _module(value.__name__, seen)
-    else:
-        seen.add(id(value))
-        text, parts = _of_class(value) if inspect.isclass(value) else _of_function(value)
-        yield f"{name}: {text}"
-        for part in parts:
-            yield from _code(*part, seen)
-        if inspect.isfunction(value):
-            for imported in sorted(_imported(value.__code__)):
-                yield from _module(imported or value.__globals__.get("__package__") or "", seen)
+def _described(value, home, seen):
+    """What the code uses, as plain data; JSON asks again for what that holds. What was `seen` is only named."""
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    if isinstance(value, complex | bytes | range | torch.dtype | torch.device):
+        return repr(value)
+    if hasattr(value, "sha256") or hasattr(value, "tolist"):  # a data set, an array
+        return value.sha256 if hasattr(value, "sha256") else value.tolist()
+    if isinstance(value, property):
+        return [value.fget, value.fset]
+    name, function = getattr(value, "__name__", None), inspect.isfunction(value)
+    module = value.__globals__.get("__name__") if function else getattr(value, "__module__", name)
+    if id(value) in seen:
+        return name
+    seen.add(id(value))
+    if function and module == home:
+        return _of_function(value, seen)
+    if inspect.isclass(value) and module == home:
+        return _of_class(value)
+    if hasattr(value, "__wrapped__"):  # perhaps yours, decorated by somebody else
+        return [value.__wrapped__]
+    if name is None:
+        raise TypeError(f"The code uses a {type(value).__name__}, which has no text: make it inside the experiment.")
+    return [name, _module(module or "", seen)]
 
 
-def _is_yours(value):
-    """Whether it is a function, class or module that is neither Python's nor installed nor labkit's."""
-    if inspect.isfunction(value):
-        module = value.__globals__.get("__name__", "")  # decorators change __module__
-    elif inspect.isclass(value) or inspect.ismodule(value):
-        module = getattr(value, "__module__", value.__name__)
-    else:
-        return False
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if module.split(".")[0] == "labkit" or (file and _is_installed(file)):
-        return False
-    return bool(file) or module.split(".")[0] not in sys.stdlib_module_names
-
-
-def _is_installed(file):
-    """Whether a file belongs to Python, to an installed package or to labkit."""
-    path = Path(file)
-    of_python = path.is_relative_to(STANDARD_LIBRARY) or path.is_relative_to(Path(__file__).parent)
-    return of_python or bool({"site-packages", "dist-packages"} & set(path.parts))
-
-
-def _module(name, seen):
-    """A line for each file of the top-level module or package that holds the module `name`, and of those it imports."""
-    name = name.partition(".")[0]
-    if name in seen:
-        return
-    seen.add(name)
-    for path in _files(name):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        yield f"{name}, {path.name}: {hashlib.sha256(content).hexdigest()}"
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                imported = _imported(compile(content, path, "exec"))
-        except (SyntaxError, ValueError):  # no Python: extensions are code too
-            continue
-        for other in sorted(imported - {""}):
-            yield from _module(other, seen)
-
-
-def _files(name):
-    """The files of a top-level module of yours, or all of a package; none where it is installed or not there."""
+def _of_function(function, seen):
+    """Its source, and what that uses: defaults, variables of a function around it, globals, imported modules."""
+    code, names = function.__code__, function.__globals__
     try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        return []
-    files = [Path(spec.origin or "")]
-    if spec.submodule_search_locations:
-        files = [path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py")]
-    return sorted((path for path in files if path.is_file() and not _is_installed(path)), key=Path.as_posix)
-
-
-def _of_function(value):
-    """Its source, and what that names: pairs of name and value."""
-    try:
-        text = textwrap.dedent(inspect.getsource(value.__code__)).rstrip()
+        text = textwrap.dedent(inspect.getsource(code)).rstrip()
     except (OSError, TypeError):
-        raise ValueError(f"{value.__name__} has no source: define it in a notebook or in a file.") from None
-    named = dict(zip(value.__code__.co_freevars, [cell.cell_contents for cell in value.__closure__ or ()], strict=True))
-    named |= {name: value.__globals__[name] for name in _globals_in(value.__code__) if name in value.__globals__}
-    return text, [
-        ("defaults", [value.__defaults__, value.__kwdefaults__]),
-        *sorted(named.items(), key=lambda each: each[0]),
-    ]
-
-
-def _globals_in(code):
-    """The names of globals that code uses, functions inside it included."""
-    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    return names.union(*(_globals_in(inner) for inner in code.co_consts if inspect.iscode(inner)))
-
-
-def _imported(code):
-    """The top-level modules that code imports, functions inside it included; "" stands for its own package."""
-    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
-    names = set()
-    for level, _, step in zip(steps, steps[1:], steps[2:], strict=False):  # level 1 is `from . import`, and so on
-        if step.opname == "IMPORT_NAME":
-            names.add("" if level.argval else step.argval.partition(".")[0])
-    return names.union(*(_imported(inner) for inner in code.co_consts if inspect.iscode(inner)))
+        raise ValueError(f"{function.__name__} has no source: define it in a notebook or in a file.") from None
+    around = [cell.cell_contents for cell in function.__closure__ or ()]
+    used = {name: names[name] for name in _named(code, "LOAD_GLOBAL", "LOAD_NAME") if name in names}
+    modules = [_module(name, seen) for name in [names.get("__package__") or "", *_named(code, "IMPORT_NAME")]]
+    return [text, function.__defaults__, function.__kwdefaults__, around, used, modules]
 
 
 def _of_class(value):
-    """Its fields, and its bases, methods and constants: pairs of name and value. In a notebook it has no source."""
-    parts = [(base.__name__, base) for base in value.__bases__]
-    for name, member in sorted(vars(value).items()):
-        inner = next((getattr(member, part) for part in ("__func__", "fget", "func") if hasattr(member, part)), member)
-        if inspect.isfunction(inner):
-            written = inspect.unwrap(inner)
-            if _is_yours(written) and written.__code__.co_filename != "<string>":  # what a dataclass adds is not
-                parts.append((name, inner))
-        elif isinstance(inner, CONSTANTS + CONTAINERS) and not name.startswith("__"):
-            parts.append((name, inner))
-    return f"class {value.__name__} {sorted(inspect.get_annotations(value))}", parts
+    """Its fields, bases, methods and constants, since a class in a notebook has no source."""
+    parts = {"": [value.__bases__, list(inspect.get_annotations(value))]}
+    for name, member in vars(value).items():
+        written = inspect.isfunction(member) and inspect.unwrap(member).__code__.co_filename != "<string>"
+        constant = isinstance(member, int | float | str | list | tuple | dict) and not name.startswith("__")
+        if written or constant or isinstance(member, property | classmethod | staticmethod):
+            parts[name] = member  # a dataclass adds others
+    return parts
+
+
+def _named(code, *instructions):
+    """The names in such instructions of Python's bytecode, also of the functions inside, sorted."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in instructions}
+    return sorted(names.union(*(_named(inner, *instructions) for inner in code.co_consts if inspect.iscode(inner))))
+
+
+def _module(name, seen):
+    """The files of your top-level module or package that holds the module, and those of yours that they import."""
+    name, texts, spec = name.partition(".")[0], {}, None
+    with contextlib.suppress(ImportError, ValueError):  # of a module that is not there, or from no file
+        spec = importlib.util.find_spec(name)
+    path = Path(spec.origin or "") if spec else Path()
+    installed = {"site-packages", "dist-packages"} & {*path.parts} or any(map(path.is_relative_to, _INSTALLED))
+    if name in seen or installed or not path.is_file():
+        return name
+    seen.add(name)
+    for file in sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]:
+        texts[file.relative_to(path.parent).as_posix()] = file.read_text(encoding="utf-8")
+    imported = [_named(compile(text, name, "exec"), "IMPORT_NAME") for text in texts.values()]
+    return [texts, [_module(other, seen) for other in sorted(set().union(*imported))]]

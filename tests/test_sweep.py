@@ -1,10 +1,12 @@
 """A sweep trains nothing twice, reuses nothing that is not its own, and is the same here, in workers, on a cluster."""
 
+import contextlib
 import functools
 import importlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -77,7 +79,13 @@ def one_job(monkeypatch):
 
 
 def journal(name="test"):
-    return outputs_dir() / "sweeps" / f"{name}.jsonl"
+    return outputs_dir() / "sweeps" / f"{name}.sqlite"
+
+
+def written():
+    """The ends of the runs in the journal, when no sweep holds it."""
+    with contextlib.closing(sqlite3.connect(journal())) as database:
+        return [json.loads(end) for (end,) in database.execute("SELECT end FROM run ORDER BY rowid")]
 
 
 def lines(path):
@@ -138,21 +146,21 @@ def test_diverged_and_failed_runs_are_rows(log):
 @pytest.mark.parametrize(
     ("grid", "seeds", "said"),
     [
-        ([{"a": 1}], [3, 4, 3], "The seed 3 is there twice"),
-        ([{"a": 1}], [3, np.int64(3)], "The seed 3 is there twice"),
-        ([{"a": 1, "b": 2}, {"b": 2, "a": 1}], [0], "The configuration {'a': 1, 'b': 2} is there twice"),
-        ({"a": [1, 2, 1]}, [0], "The configuration {'a': 1} is there twice"),
+        ([{"a": 1}], [3, 4, 3], "A configuration or a seed is there twice"),
+        ([{"a": 1}], [3, np.int64(3)], "A configuration or a seed is there twice"),
+        ([{"a": 1, "b": 2}, {"b": 2, "a": 1}], [0], "A configuration or a seed is there twice"),
+        ({"a": [1, 2, 1]}, [0], "A configuration or a seed is there twice"),
         ([], [0], "at least one configuration and one seed"),
         ({}, [0], "at least one configuration and one seed"),
         ({"a": []}, [0], "at least one configuration and one seed"),
         ([{"a": 1}], [], "at least one configuration and one seed"),
-        ([{"a": 1}], [0.5], "Seeds are whole numbers, not 0.5"),
-        ([{"a": 1}], [True], "Seeds are whole numbers, not True"),
-        ({"a": "adam"}, [0], "grid\\['a'\\] is 'adam': give a list"),
-        ({"a": 1}, [0], "grid\\['a'\\] is 1: give a list"),
-        ([{"seed": 1}], [0], "'seed' is a column of every sweep"),
-        ([{"status": 1}], [0], "'status' is a column of every sweep"),
-        ([3], [0], "A configuration is a dict, not 3"),
+        ([{"a": 1}], [0.5], "seed must be a whole number of at least 0, not 0.5"),
+        ([{"a": 1}], [True], "seed must be a whole number of at least 0, not True"),
+        ({"a": "adam"}, [0], "Give each setting a list of values"),
+        ({"a": 1}, [0], "not iterable"),
+        ([{"seed": 1}], [0], "called like another column: seed, seed, seconds"),
+        ([{"status": 1}], [0], "called like another column: status, seed"),
+        ([3], [0], "not iterable"),
         ([{"a": trained}], [0], "numbers, text, lists and dicts of these, and no function"),
     ],
 )
@@ -166,9 +174,9 @@ def test_what_makes_no_table_is_refused_in_one_sentence(grid, seeds, said):
     ("experiment", "said"),
     [
         (lambda seed, a: 0.5, "An experiment returns a dict of results; <lambda> returned 0.5"),
-        (lambda seed, a: {"a": 2}, "a result 'a'"),
-        (lambda seed, a: {"b": 2}, "a result 'b'"),  # of another configuration
-        (lambda seed, a: {"seconds": 2}, "a result 'seconds'"),
+        (lambda seed, a: {"a": 2}, "called like another column: a, b, seed, a,"),
+        (lambda seed, a: {"b": 2}, "called like another column: a, b, seed, b,"),  # of another configuration
+        (lambda seed, a: {"seconds": 2}, "called like another column: a, b, seed, seconds,"),
         (lambda seed, a: {"model": mlp([2, 2], seed=0)}, "and no Sequential"),
         (print, "An experiment is a function"),
     ],
@@ -197,7 +205,7 @@ def test_a_complete_sweep_is_measured_anew(log):
 
 def test_an_unfinished_sweep_tries_again_what_failed_and_nothing_else(log):
     unfinished(ends_badly, log)
-    assert len(lines(journal())) == 4
+    assert [end["status"] for end in written()] == ["completed", "diverged", "completed"]
     unfinished(ends_badly, log)
     assert lines(log) == ["0", "1", "2", "3", "2"]
     Path(f"{log}.mended").touch()
@@ -293,10 +301,6 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
-def finished(number):
-    return journal().exists() and len(lines(journal())) >= number
-
-
 def gone(pid):
     """Whether a process has ended."""
     try:
@@ -315,11 +319,12 @@ in_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks
 @stopped_early
 def test_a_killed_sweep_trains_nothing_twice(jobs, before, script, log):
     process = script(jobs)
-    wait_for(lambda: finished(before))
-    process.kill()
+    wait_for(lambda: len(lines(log)) >= before)
+    time.sleep(0.5)  # until the last of them is written down
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: all(gone(pid) for pid in lines(f"{log}.pids")))
-    assert len(lines(log)) == len(lines(journal())) == before
+    assert len(lines(log)) == len(written()) == before
     Path(f"{log}.go").touch()
     resumed, messages = script(jobs).communicate()
     assert messages == ""
@@ -335,13 +340,14 @@ def test_a_killed_sweep_trains_nothing_twice(jobs, before, script, log):
 @stopped_early
 def test_ctrl_c_stops_a_sweep_and_its_workers_and_keeps_what_is_done(jobs, before, script, log):
     process = script(jobs)
-    wait_for(lambda: finished(before))
+    wait_for(lambda: len(lines(log)) >= before)
+    time.sleep(0.5)  # until the last of them is written down
     os.killpg(process.pid, signal.SIGINT)  # as a terminal and Jupyter do
     _, messages = process.communicate()
     assert process.returncode
     assert messages.rstrip().endswith(("KeyboardInterrupt", "SweepInterrupted"))
     wait_for(lambda: all(gone(pid) for pid in lines(f"{log}.pids")))
-    assert len(lines(journal())) == before
+    assert len(written()) == before
     assert not {"2 3", "3 3"} & set(lines(log))
 
 
@@ -367,53 +373,51 @@ def test_ctrl_c_during_training_ends_the_run_and_not_only_the_training():
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, original)
-    assert [json.loads(line)["results"] for line in lines(journal())] == [{"seed_was": 0}]
+    assert [end["results"] for end in written()] == [{"seed_was": 0}]
     assert list(Ledger().query("SELECT status FROM training_run").status) == ["completed", "interrupted"]
 
 
-def test_a_torn_line_is_dropped(log):
+def test_a_journal_that_is_damaged_costs_a_warning(log):
     unfinished(ends_badly, log)
-    whole = journal().read_bytes()
-    journal().write_bytes(whole[:-9])  # in the line of seed 3, the last one
-    unfinished(ends_badly, log)
-    assert lines(log) == ["0", "1", "2", "3", "2", "3"]
-    assert all(json.loads(line) for line in lines(journal()))
-
-
-@pytest.mark.parametrize("damage", [b"\0\xff", b"3", b"{}", b"[1]", b'{"key": "a", "status": "completed"}'])
-def test_damaged_lines_are_passed_over(damage, log):
-    unfinished(ends_badly, log)
-    _, *others = journal().read_bytes().split(b"\n")
-    journal().write_bytes(b"\n".join([damage, *others]))
-    with pytest.warns(UserWarning, match=r"A line of test.jsonl is damaged"):
+    journal().write_bytes(b"no journal" * 1000)
+    with pytest.warns(UserWarning, match=r"test.sqlite cannot be written"):
         unfinished(ends_badly, log)
-    assert lines(log) == ["0", "1", "2", "3", "0", "2"]
+    assert lines(log) == ["0", "1", "2", "3"] * 2
 
 
 def test_where_nothing_can_be_written_the_sweep_goes_on(log):
     outputs_dir().write_text("a file where a folder should be")
-    with pytest.warns(UserWarning, match=r"^test.jsonl cannot be written \(.*the sweep goes on") as caught:
+    with pytest.warns(UserWarning, match=r"^test.sqlite cannot be written \(.*the sweep goes on") as caught:
         table = sweep.run(lambda seed, a: {"b": a}, {"a": [1]}, [0, 1], name="test")
     assert list(table.b) == [1, 1]
     assert [Path(warning.filename).name for warning in caught] == ["test_sweep.py"]
 
 
-def test_a_full_disk_is_told_once_and_the_sweep_goes_on(log, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_on_a_full_disk_the_sweep_goes_on():
+    def experiment(seed, a):
+        return {"b": a, "long": "x" * 100_000}
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(UserWarning, match=r"test.jsonl cannot be written \(No space left on device\)") as caught:
-        table = sweep.run(lambda seed, a: {"b": a}, {"a": [1]}, [0, 1], name="test")
-    assert len(caught) == 1
+    opened = sweep._opened
+
+    def small(place):
+        database = opened(place)
+        database.execute("PRAGMA max_page_count = 9")
+        return database
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "_opened", small)
+        with pytest.warns(UserWarning, match=r"cannot be written down \(database or disk is full\): the sweep goes on"):
+            table = sweep.run(experiment, {"a": [1]}, [0, 1], name="test")
     assert list(table.b) == [1, 1]
 
 
-def test_the_same_sweep_twice_at_once_is_an_error():
-    first = sweep._Journal("test")
+def test_the_same_sweep_twice_at_once_is_an_error(script, log):
+    process = script(1)
+    wait_for(lambda: lines(log))
     with pytest.raises(RuntimeError, match="'test' is running already"):
         sweep.run(trained, GRID, [0], name="test")
-    first.close()
+    process.kill()
+    process.wait()
     sweep.run(trained, GRID, [0], name="test")
 
 
@@ -475,7 +479,7 @@ def test_a_worker_takes_the_number_of_threads(tmp_path):
     threads = torch.get_num_threads()
     try:
         basis = sweep._versions() | {"threads": threads + 1}
-        _, end = sweep._one("key", in_turn, {"folder": str(tmp_path)}, 1, [], basis, {})
+        _, end = sweep._one("key", in_turn, {"folder": str(tmp_path)}, 1, basis, {})
         assert end["results"]["threads"] == threads + 1
     finally:
         torch.set_num_threads(threads)
@@ -484,7 +488,7 @@ def test_a_worker_takes_the_number_of_threads(tmp_path):
 @pytest.mark.parametrize("other", ["torch", "labkit_sha256"])
 def test_a_worker_with_other_versions_is_an_error(other):
     with pytest.raises(RuntimeError, match="another labkit or PyTorch"):
-        sweep._one("key", trained, {}, 0, [], sweep._versions() | {other: "0.1"}, {})
+        sweep._one("key", trained, {}, 0, sweep._versions() | {other: "0.1"}, {})
 
 
 CELLS = """
@@ -768,12 +772,13 @@ def test_relative_imports_count_and_a_name_of_pythons_is_the_file_that_is_found(
         hashes.append(sweep.code_sha256(importlib.import_module("my_pack").experiment))
     assert hashes[0] == hashes[2] != hashes[1]
     monkeypatch.delitem(sys.modules, "my_pack")
-    assert sweep._files("json") == sweep._files("torch") == sweep._files("labkit") == sweep._files("nowhere") == []
+    for name in ("json", "torch", "labkit", "nowhere"):
+        assert sweep._module(name, set()) == name
 
 
 def test_what_has_no_text_is_refused(tmp_path, monkeypatch):
     code = "import pandas\nTABLE = pandas.DataFrame()\ndef experiment(seed):\n    return TABLE"
-    with pytest.raises(TypeError, match="The code uses TABLE, a DataFrame: make it inside"):
+    with pytest.raises(TypeError, match="The code uses a DataFrame, which has no text: make it inside"):
         code_hash(code, tmp_path, monkeypatch)
     names = {}
     exec("def experiment(seed):\n    return 1", names)
