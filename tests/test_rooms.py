@@ -34,6 +34,8 @@ BREACHES = {
     "a circle": ("labkit/data.py", "from labkit.train import fit", "labkit has a circle of imports: "),
     "a circle of three": ("labcheck/perform.py", "from labcheck.check import lab", "labcheck has a circle"),
     "a circle through a function": ("labkit/data.py", "def f():\n    from . import train", "labkit has a circle"),
+    "plumbing": ("audit/report.py", "from labkit.gate import whole", "imports labkit.gate.whole, which is plumbing"),
+    "plumbing, whole": ("labs/source/lab01_first.py", "from labkit import gate", "imports labkit.gate, which is"),
     "itself": ("audit/report.py", "from audit import report", "report <- report"),
     "a long file": ("labkit/data.py", LONG, TOO_LONG),
     "a long file of another package": ("audit/report.py", LONG, "audit/report.py has 321 lines"),
