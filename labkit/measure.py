@@ -1,7 +1,7 @@
 """Measurements of networks and their representations that more than one notebook uses.
 
-Pure functions: arrays or tensors in (float32 or float64, CPU or CUDA), Python floats or numpy arrays out, nothing
-recorded. They compute in float64. A leading replicate axis K, where a function takes one, gives an array of K values.
+Pure functions: arrays or tensors in (float32 or float64, CPU or GPU), Python floats or numpy arrays out, nothing
+recorded. They compute in float64 on the CPU. A leading replicate axis K, where a function takes one, gives K values.
 """
 
 import typing
@@ -12,15 +12,12 @@ from torch.nn.functional import one_hot, pad
 
 from labkit.gate import as_tensor, finite, whole
 
-_ROUNDING = 1e-12  # numbers that differ by less than this share of their size are the same: a mean is not exact
-
 
 def _numbers(values, name):
     """`values` as a finite tensor, float64 or, of whole numbers, int64."""
-    values = as_tensor(values, name)
+    values = as_tensor(values, name).cpu()
     if not finite(values):
         raise ValueError(f"{name} contains NaN or infinite values: did training diverge?")
-    values = values.cpu() if values.device.type == "mps" else values  # Apple's GPU has no float64
     return values.double() if values.is_floating_point() else values.long()
 
 
@@ -34,7 +31,7 @@ def _features(values, name, dims=(2, 3)):
 
 def _targets(values, name, features):
     """`values` as float64 or, of whole numbers, as int64 class numbers; one for each row of `features`."""
-    values, rows = _numbers(values, name).to(features.device), features.shape[:-1]
+    values, rows = _numbers(values, name), features.shape[:-1]
     if values.shape not in (rows, rows[-1:]):
         raise ValueError(f"{name} of shape {list(values.shape)} does not give one target to each row of {list(rows)}.")
     if not values.is_floating_point() and values.min() < 0:
@@ -55,12 +52,12 @@ def _centred(x):
     """x [.., n, d] less each column's mean; 0 throughout a column that is the same in all rows, up to rounding."""
     centred = x - x.mean(-2, keepdim=True)
     spread, size = (values.abs().amax(-2, keepdim=True) for values in (centred, x))
-    return torch.where(spread > _ROUNDING * size, centred, 0)
+    return torch.where(spread > 1e-12 * size, centred, 0)  # a mean is not exact
 
 
 def _result(values):
     """A float for one value, a numpy array for several."""
-    return values.item() if values.ndim == 0 else values.cpu().numpy()
+    return values.item() if values.ndim == 0 else values.numpy()
 
 
 def accuracy(logits, targets):
@@ -89,11 +86,9 @@ def linear_probe(train_features, train_targets, test_features, test_targets, *, 
     if not 0 < penalty < np.inf:
         raise ValueError(f"penalty must be positive and finite, not {penalty}.")
     train, test = _features(train_features, "train_features"), _features(test_features, "test_features")
-    if (train.shape[:-2], train.shape[-1]) != (test.shape[:-2], test.shape[-1]):
-        raise ValueError(f"Test features of shape {list(test.shape)} do not fit {list(train.shape)} of training.")
     targets, truth = _targets(train_targets, "train_targets", train), _targets(test_targets, "test_targets", test)
-    if targets.dtype != truth.dtype:
-        raise ValueError("The targets must be all class numbers or all floats.")
+    if (train.shape[:-2], train.shape[-1], targets.dtype) != (test.shape[:-2], test.shape[-1], truth.dtype):
+        raise ValueError("Training and test need the same replicates and features, and the same kind of targets.")
     of_classes, classes = targets.dtype == torch.int64, 1 + int(max(targets.max(), truth.max()))
     outputs = one_hot(targets, classes).double() if of_classes else targets.unsqueeze(-1)
 
@@ -121,10 +116,8 @@ class PCA(typing.NamedTuple):
 
     def project(self, x):
         """Coordinates [m, k] of other rows x [m, d] in the same axes."""
-        x = _features(x, "x", dims=(2,)).cpu().numpy()
-        if x.shape[1] != len(self.mean):
-            raise ValueError(f"x of shape {list(x.shape)} has other features than the {len(self.mean)} of this PCA.")
-        return (x - self.mean) @ self.components.T
+        x = _features(x, "x", dims=(2,)).numpy()
+        return (x - np.broadcast_to(self.mean, x.shape)) @ self.components.T
 
 
 def pca(x, k=2):
@@ -134,16 +127,14 @@ def pca(x, k=2):
     1..min(n, d) and data that do not vary. Source: Pearson 1901; by singular value decomposition. Built in notebook 01.
     """
     x = _features(x, "x", dims=(2,))
-    if not 1 <= k <= min(x.shape):
-        raise ValueError(f"k={k} must lie between 1 and {min(x.shape)} for x of shape {list(x.shape)}.")
-    centred = _centred(x)
+    k, centred = whole("k", k, 1, min(x.shape)), _centred(x)
     _, singular, axes = torch.linalg.svd(centred, full_matrices=False)
     if singular[0] == 0:
         raise ValueError("PCA needs rows that differ: these are all the same.")
     largest = axes[:k].abs().argmax(1, keepdim=True)
     axes = axes[:k] * axes[:k].gather(1, largest).sign()
     share = (singular / singular[0]).square()
-    return PCA(*(values.cpu().numpy() for values in (centred @ axes.T, axes, share[:k] / share.sum(), x.mean(0))))
+    return PCA(*(values.numpy() for values in (centred @ axes.T, axes, share[:k] / share.sum(), x.mean(0))))
 
 
 def prefix_matching(weights, tokens):
@@ -158,17 +149,15 @@ def prefix_matching(weights, tokens):
     Source: Olsson et al. 2022 (prefix matching score). Built in notebook 03.
     """
     weights = _features(weights, "weights", dims=(3, 4))
-    tokens = as_tensor(tokens, "tokens").to(weights.device)
+    tokens = as_tensor(tokens, "tokens").cpu()
     n, length = len(weights), weights.shape[-1]
     if tokens.shape != (n, length) or weights.shape[-2] != length:
         raise ValueError(f"weights {list(weights.shape)} do not fit tokens {list(tokens.shape)}.")
     matches = pad(tokens.unsqueeze(2) == tokens[:, :-1].unsqueeze(1), (1, 0)).tril()  # [n, T, T]; none is before 0
-    seen = matches.any(-1)
-    if not seen.any():
+    seen = matches.any(-1).sum()
+    if seen == 0:
         raise ValueError("No token occurs twice in any sequence: there is no earlier occurrence to look for.")
-    heads = weights.reshape(n, -1, length, length)
-    scores = ((heads * matches.unsqueeze(1)).sum(-1) * seen.unsqueeze(1)).sum((0, 2)) / seen.sum()
-    return _result(scores if weights.ndim == 4 else scores[0])
+    return _result(torch.einsum("n...ts, nts -> ...", weights, matches.double()) / seen)
 
 
 def calibration_error(logits, targets, bins=15):
@@ -190,5 +179,5 @@ def calibration_error(logits, targets, bins=15):
     confidence, answer = logits.softmax(-1).max(-1)
     place = (confidence * bins).long().clamp(max=bins - 1)
     gap = confidence - (answer == targets).double()
-    sums = torch.zeros(*gap.shape[:-1], bins, dtype=gap.dtype, device=gap.device).scatter_add_(-1, place, gap)
+    sums = torch.zeros(*gap.shape[:-1], bins, dtype=gap.dtype).scatter_add_(-1, place, gap)
     return _result(sums.abs().sum(-1) / gap.shape[-1])

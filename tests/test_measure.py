@@ -145,12 +145,12 @@ def probe_arguments(**changes):
     [
         ({"penalty": 0}, "penalty must be positive"),
         ({"penalty": np.nan}, "penalty must be positive"),
-        ({"test_features": normal(10, 4)}, "do not fit"),
-        ({"train_features": normal(2, 20, 3)}, "do not fit"),
+        ({"test_features": normal(10, 4)}, "same replicates and features"),
+        ({"train_features": normal(2, 20, 3)}, "same replicates and features"),
         ({"train_features": np.full((20, 3), np.inf)}, "NaN or infinite"),
         ({"train_targets": [0, 1]}, "one target to each row"),
         ({"train_targets": [0, -1] * 10}, "class numbers"),
-        ({"test_targets": np.zeros(10)}, "all class numbers or all floats"),
+        ({"test_targets": np.zeros(10)}, "same kind of targets"),
         ({"train_targets": np.ones(20), "test_targets": np.ones(10)}, "targets that vary"),
         ({"train_targets": np.full(20, np.nan), "test_targets": normal(10)}, "NaN or infinite"),
     ],
@@ -183,16 +183,17 @@ def test_pca_axes_point_the_same_way_for_mirrored_data():
 
 def test_pca_refuses():
     for arguments, words in [
-        ((normal(5, 3), 4), "k=4 must lie between 1 and 3"),
-        ((normal(5, 3), 0), "k=0"),
+        ((normal(5, 3), 4), "k must be a whole number from 1 to 3, not 4"),
+        ((normal(5, 3), 0), "not 0"),
         ((np.ones((5, 3)), 1), "all the same"),
         ((normal(5), 1), "x has shape"),
         ((np.full((5, 3), np.nan), 1), "NaN"),
     ]:
         with pytest.raises(ValueError, match=words):
             pca(*arguments)
-    with pytest.raises(ValueError, match="other features than the 3"):
-        pca(normal(5, 3)).project(normal(2, 4))
+    for features in (1, 4):
+        with pytest.raises(ValueError, match="could not be broadcast"):
+            pca(normal(5, 3)).project(normal(2, features))
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e200])

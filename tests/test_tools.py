@@ -527,7 +527,7 @@ def test_a_long_run_that_failed_writes_nothing_and_goes_on_where_it_stopped(long
         said = long.main()
     assert "small: 1 of 2 runs failed, and nothing is written" in said
     assert "ValueError: too bad" in said
-    with pytest.raises(ValueError, match="no long run 'small': choose from none"):
+    with pytest.raises(FileNotFoundError, match=r"small\.json"):
         data.long_run("small")
     finished_long_run(long_curriculum)
     assert "small: 2 rows." in capsys.readouterr().out
@@ -549,7 +549,7 @@ def test_table_and_record_of_a_long_run(long_curriculum):
     assert (record["grid"], record["seeds"], record["rows"]) == ({"width": [5]}, [0, 1], 2)
     assert record["command"] == "python tools/long.py 02"
     assert record.keys() >= {"torch", "python", "processor", "threads", "device", "date"}
-    with pytest.raises(ValueError, match="no long run 'other': choose from small"):
+    with pytest.raises(FileNotFoundError, match=r"other\.json"):
         data.long_run("other")
 
 

@@ -247,9 +247,9 @@ WITH_NAN[3, 2] = float("nan")
 @pytest.mark.parametrize(
     ("examples", "settings", "words"),
     [
-        ((INPUTS, TARGETS[:-1]), {}, "targets of shape [99] does not match inputs of shape [100, 6]"),
+        ((INPUTS, TARGETS[:-1]), {}, "targets of shape [99] must hold a row for each example"),
         ((INPUTS[:, :5], TARGETS), {}, "cannot take inputs torch.float32 of shape [2, 5]"),
-        ((INPUTS[:0], TARGETS[:0]), {}, "holds no example"),
+        ((INPUTS[:0], TARGETS[:0]), {}, "must hold a row for each example"),
         ((INPUTS, torch.where(TARGETS == 2, 7, TARGETS)), {}, "Target 7 is out of bounds"),
         ((INPUTS, TARGETS - 1), {}, "Target -1 is out of bounds"),
         ((WITH_NAN, TARGETS), {}, "NaN or infinite"),
