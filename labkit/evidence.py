@@ -7,6 +7,7 @@ import html
 import json
 import math
 import os
+import sys
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from IPython.display import display
 from scipy import stats
 from scipy.special import expit, logit
 
-from labkit.ledger import Ledger, one_line, say
+from labkit.ledger import Ledger, one_line
 
 MIN_REPLICATES = 5
 _CONFIDENCE = 0.95  # of each one-sided bound; the two bounds together are a 90 % interval
@@ -153,7 +154,7 @@ def claim(
     found, threshold = _judge(row)
     row |= found | {"session_id": ledger.session(), "demonstration": int(demonstration is not None)}
     runs = dict.fromkeys(runs if isinstance(runs, list) else [runs])
-    (claim_id,) = ledger.record("claim", row | {"claim_run": [{"run_id": run} for run in runs]})
+    (claim_id,) = ledger.record("claim", row, claim_run=[{"run_id": run} for run in runs])
     result = ClaimResult(**row, threshold=threshold, id=claim_id)
     _show(str(result), result._repr_html_())
     if demonstration is not None:
@@ -396,7 +397,8 @@ def _format(*values):
 def _show(text, page=None, more=None):
     """Display a text, in a page as HTML. `more`: what else is in the same bundle, by MIME type."""
     if get_ipython() is None:
-        return say(text)
+        encoding = sys.stdout.encoding or "utf-8"
+        return print(text.encode(encoding, "replace").decode(encoding))
     page = page or f"<p>{html.escape(text)}</p>"
     return display({"text/html": page, "text/plain": text} | (more or {}), raw=True)
 
