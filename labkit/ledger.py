@@ -161,9 +161,7 @@ class Ledger:
     def integrity(self) -> str:
         """The word ok, or what is wrong with the file, one problem a line. Reads the whole file."""
         damage = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
-        orphans = (
-            "SELECT printf('row %s of %s names a missing %s', rowid, [table], parent) FROM pragma_foreign_key_check"
-        )
+        orphans = "SELECT printf('row %s of %s lacks its %s', rowid, [table], parent) FROM pragma_foreign_key_check"
         try:
             return "\n".join(self.query(f"{damage} UNION ALL {orphans}").iloc[:, 0]) or "ok"
         except LedgerError as error:
@@ -223,9 +221,7 @@ class Ledger:
                 if known.get(name) in (None, ""):
                     database.execute(f'UPDATE {table} SET "{name}" = ? WHERE id = ?', [value, known["id"]])
                 elif value not in ("", known[name]) and name != "config":  # with the same sha256 it says the same
-                    raise ValueError(
-                        f"The {table} {row['name']!r} has {name} {known[name]!r}: give this one another name."
-                    )
+                    raise ValueError(f"The {table} {row['name']!r} has {name} {known[name]!r}: choose another name.")
             return known["id"]
 
         return row and self._write(work)
@@ -245,9 +241,7 @@ class Ledger:
                 return self._transaction(work, wal=False)  # a WAL that does not work looks like an unwritable file
         except (OSError, OverflowError, sqlite3.DatabaseError) as error:
             if _is_unwritable(error):
-                _warn_once(
-                    f"{self.path} cannot be written ({error}): all goes on, but nothing is recorded.", stacklevel=3
-                )
+                _warn_once(f"{self.path} cannot be written ({error}): all goes on, unrecorded.", stacklevel=3)
                 return None
             if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise self._unusable(error) from error
@@ -329,9 +323,8 @@ def _version(database: sqlite3.Connection) -> int:
 def _is_local(folder: Path) -> bool:
     """Whether the folder is known to be on a disk of this machine; looking never raises."""
     with suppress(OSError, RuntimeError):  # no table of mounts, as in some chroots; links in a circle
-        above = [
-            mount for mount in psutil.disk_partitions(all=True) if folder.resolve().is_relative_to(mount.mountpoint)
-        ]
+        mounts = psutil.disk_partitions(all=True)
+        above = [mount for mount in mounts if folder.resolve().is_relative_to(mount.mountpoint)]
         above.sort(key=lambda mount: len(mount.mountpoint))  # the deepest holds the folder, and of equals the last
         return bool(above) and above[-1].fstype in _LOCAL_FILE_SYSTEMS
     return False

@@ -190,7 +190,7 @@ def test_what_is_described_later_completes_the_row(ledger):
 def test_another_description_is_refused(ledger):
     place = {"name": "clinic B", "population": "adults", "shift": "another scanner"}
     assert ledger.environment(place) == 1
-    with pytest.raises(ValueError, match=r"The environment 'clinic B' has population 'adults': give"):
+    with pytest.raises(ValueError, match=r"The environment 'clinic B' has population 'adults': choose"):
         ledger.environment({"name": "clinic B", "population": "children"})
     with pytest.raises(ValueError, match=r"'clinic B' has shift 'another scanner'"):
         ledger.environment({"name": "clinic B", "conditions": "", "shift": "an older scanner", "population": "adults"})
@@ -371,7 +371,7 @@ def test_foreign_keys_are_enforced(ledger):
     assert rows(ledger, "evaluation") == []
     with closing(sqlite3.connect(ledger.path)) as database, database:  # SQLite alone does not insist
         database.execute("INSERT INTO evaluation (run_id, metric) VALUES (7, 'accuracy')")
-    assert ledger.integrity() == "row 1 of evaluation names a missing training_run"
+    assert ledger.integrity() == "row 1 of evaluation lacks its training_run"
 
 
 COMPLETE = {  # of each table one row that the schema takes
