@@ -139,7 +139,7 @@ class Ledger:
         if id is not None and columns:
             self._write(work)
 
-    def query(self, sql: str, parameters: list | tuple = ()):
+    def query(self, sql: str, parameters: list | tuple | dict = ()):
         """The result of a SELECT as a DataFrame. Nothing can be changed this way. Without a ledger, tables are empty.
 
         Raises:
@@ -150,7 +150,8 @@ class Ledger:
         try:
             with closing(self._open_to_read()) as database:
                 database.execute("PRAGMA query_only = ON")
-                cursor = database.execute(sql, [_stored(value) for value in parameters])
+                named = isinstance(parameters, dict) and {name: _stored(value) for name, value in parameters.items()}
+                cursor = database.execute(sql, named or [_stored(value) for value in parameters])
                 names = [column[0] for column in cursor.description or ()]
                 return pd.DataFrame.from_records(cursor.fetchall(), columns=names, coerce_float=True)
         except sqlite3.DatabaseError as error:

@@ -134,6 +134,7 @@ def test_values_come_back_as_they_were(ledger, run):
         "SELECT json_extract(config, '$.widths[0]') AS width FROM training_run WHERE id = ?", [np.int64(run)]
     )
     assert found["width"].tolist() == [32]
+    assert len(ledger.query("SELECT * FROM training_run WHERE id = :id", {"id": np.int64(run)})) == 1
 
 
 def test_update_completes_a_row(ledger, run):
