@@ -31,7 +31,7 @@ _STARTED = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "tmpfs", "overlay"}
 
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-_APPLICATION, _VERSION = (int(number) for number in re.findall(r"^PRAGMA \w+ = (\d+)", _SCHEMA, re.MULTILINE))
+_APPLICATION, _VERSION = map(int, re.findall(r"^PRAGMA \w+ = (\d+)", _SCHEMA, re.MULTILINE))
 
 
 class LedgerError(RuntimeError):
