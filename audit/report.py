@@ -19,7 +19,7 @@ import textwrap
 import pandas as pd
 
 from labkit.evidence import ClaimError, contradictions
-from labkit.ledger import Ledger, LedgerError, one_line, say
+from labkit.ledger import Ledger, LedgerError, one_line
 
 SYMBOLS = {"holds": "✓ holds", "fails": "✗ FAILS", "empty": "∅ EMPTY"}
 
@@ -170,7 +170,7 @@ def export(ledger, table, path=None):
         raise ValueError(f"The ledger has no table {table!r}; it has {', '.join(known)}.")
     frame = ledger.query(f"SELECT * FROM {table}")
     if path is None:
-        say(frame.to_csv(index=False, lineterminator="\n"), end="")
+        print(frame.to_csv(index=False, lineterminator="\n"), end="")
     else:
         write_csv(frame, path)
 
@@ -198,6 +198,7 @@ def main(arguments=None):
     exporting.add_argument("file", nargs="?", help="by default the screen")
     chosen = parser.parse_args(arguments)
     ledger = Ledger(chosen.ledger)
+    sys.stdout.reconfigure(errors="replace")  # what a code page lacks becomes a question mark
     try:
         status = _run(chosen, ledger)
         sys.stdout.flush()
@@ -222,12 +223,12 @@ def _run(chosen, ledger):
     if chosen.command == "export":
         export(ledger, chosen.table, chosen.file)
     elif chosen.command == "claims":
-        say(claims_text(claims(ledger), shutil.get_terminal_size((110, 0)).columns))
+        print(claims_text(claims(ledger), shutil.get_terminal_size((110, 0)).columns))
     elif chosen.command == "integrity":
         ledger.query("SELECT 1")  # refuses what is no ledger
         found = problems(ledger)
-        say("\n".join(found) or "ok: the file, its claims, and the checkpoints and model cards that it names.")
+        print("\n".join(found) or "ok: the file, its claims, and the checkpoints and model cards that it names.")
         return 1 if found else 0
     else:
-        say(summary(ledger))
+        print(summary(ledger))
     return 0

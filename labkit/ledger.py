@@ -7,7 +7,6 @@ and closes it again. The package `audit` reads it.
 
 import hashlib
 import json
-import math
 import os
 import platform
 import re
@@ -15,8 +14,7 @@ import sqlite3
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -33,7 +31,7 @@ _STARTED = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 _LOCAL_FILE_SYSTEMS = {"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "bcachefs", "tmpfs", "overlay"}
 
 _SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-_APPLICATION, _VERSION = (int(number) for number in re.findall(r"^PRAGMA \w+ = (\d+)", _SCHEMA, re.MULTILINE))
+_APPLICATION, _VERSION = map(int, re.findall(r"^PRAGMA \w+ = (\d+)", _SCHEMA, re.MULTILINE))
 
 
 class LedgerError(RuntimeError):
@@ -58,12 +56,6 @@ def outputs_dir() -> Path:
 def one_line(value) -> str:
     """A value as text in which white space, each kind of line break among it, is one space."""
     return " ".join(str(value).split())
-
-
-def say(text, end="\n") -> None:
-    """Print a text. What the stream's code page cannot print becomes a question mark."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), end=end)
 
 
 def save_table(frame, name) -> Path | None:
@@ -106,15 +98,15 @@ class Ledger:
     def __init__(self, path: str | os.PathLike | None = None):
         self.path = Path(path).absolute() if path is not None else outputs_dir() / "ledger.sqlite"
 
-    def record(self, table: str, rows: dict | Iterable[dict]) -> list[int | None]:
+    def record(self, table: str, rows: dict | list[dict], **belonging: list[dict]) -> list[int | None]:
         """Add one row or several, all or none of them, and return their ids.
 
         Args:
             table: a table of `schema.sql`.
             rows: column -> value. Numbers may be NumPy's or PyTorch's; lists, arrays and dicts are stored as JSON. A
                 column that is None or left out takes the schema's default. A row whose required `…_id` is None belongs
-                to something that was not recorded: it is not recorded either, and its id is None. Where another table
-                stands for a column, its value is a list of rows of that table, which belong to this row and get its id.
+                to something that was not recorded: it is not recorded either, and its id is None.
+            belonging: table -> rows of it that belong to the first of `rows`; they get its id.
 
         Raises:
             ValueError: no such table or column, or a row that the schema refuses.
@@ -122,7 +114,11 @@ class Ledger:
         rows = [_prepared(table, row) for row in ([rows] if isinstance(rows, dict) else rows)]
 
         def work(database: sqlite3.Connection) -> list[int | None]:
-            return [row and _insert(database, table, row) for row in rows]
+            ids = [row and _insert(database, table, row) for row in rows]
+            for name, others in belonging.items():
+                for other in filter(None, (_prepared(name, {**row, f"{table}_id": ids[0]}) for row in others)):
+                    _insert(database, name, other)
+            return ids
 
         return (any(rows) and self._write(work)) or [None] * len(rows)
 
@@ -143,7 +139,7 @@ class Ledger:
         if id is not None and columns:
             self._write(work)
 
-    def query(self, sql: str, parameters: Iterable | dict = ()):
+    def query(self, sql: str, parameters: list | tuple | dict = ()):
         """The result of a SELECT as a DataFrame. Nothing can be changed this way. Without a ledger, tables are empty.
 
         Raises:
@@ -151,20 +147,24 @@ class Ledger:
         """
         import pandas as pd  # here, because a process that only writes does not need it
 
-        named = {name: _stored(value) for name, value in parameters.items()} if isinstance(parameters, dict) else None
-        with self._reading() as database:
-            cursor = database.execute(sql, named or list(map(_stored, parameters)))
-            names = [column[0] for column in cursor.description or ()]
-            return pd.DataFrame.from_records(cursor.fetchall(), columns=names, coerce_float=True)
+        try:
+            with closing(self._open_to_read()) as database:
+                database.execute("PRAGMA query_only = ON")
+                named = isinstance(parameters, dict) and {name: _stored(value) for name, value in parameters.items()}
+                cursor = database.execute(sql, named or [_stored(value) for value in parameters])
+                names = [column[0] for column in cursor.description or ()]
+                return pd.DataFrame.from_records(cursor.fetchall(), columns=names, coerce_float=True)
+        except sqlite3.DatabaseError as error:
+            if _code(error) in (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY):  # a mistake in the SQL
+                raise
+            raise self._unusable(error) from error
 
     def integrity(self) -> str:
         """The word ok, or what is wrong with the file, one problem a line. Reads the whole file."""
+        damage = "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+        orphans = "SELECT printf('row %s of %s lacks its %s', rowid, [table], parent) FROM pragma_foreign_key_check"
         try:
-            with self._reading() as database:
-                problems = [text for (text,) in database.execute("PRAGMA integrity_check") if text != "ok"]
-                for table, row, parent, _ in database.execute("PRAGMA foreign_key_check"):
-                    problems.append(f"row {row} of {table} names a row of {parent} that is not there")
-                return "\n".join(problems) or "ok"
+            return "\n".join(self.query(f"{damage} UNION ALL {orphans}").iloc[:, 0]) or "ok"
         except LedgerError as error:
             return str(error)
 
@@ -219,19 +219,17 @@ class Ledger:
             if not known:
                 return _insert(database, table, row)
             for name, value in row.items() if complete else ():
-                if value in ("", known.get(name)) or name == "config":  # with the same sha256 it says the same
-                    continue
-                if known.get(name) not in (None, ""):
-                    there = f"the {table} {row['name']!r} with {name} {known[name]!r}, not {value!r}"
-                    raise ValueError(f"The ledger has {there}: give this one another name.")
-                database.execute(f'UPDATE {table} SET "{name}" = ? WHERE id = ?', [value, known["id"]])
+                if known.get(name) in (None, ""):
+                    database.execute(f'UPDATE {table} SET "{name}" = ? WHERE id = ?', [value, known["id"]])
+                elif value not in ("", known[name]) and name != "config":  # with the same sha256 it says the same
+                    raise ValueError(f"The {table} {row['name']!r} has {name} {known[name]!r}: choose another name.")
             return known["id"]
 
         return row and self._write(work)
 
     # The file: how it is opened, and what its errors mean
 
-    def _write(self, work: Callable):
+    def _write(self, work):
         """`work(connection)` in one transaction; its result, or None where the file cannot be written."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,55 +242,37 @@ class Ledger:
                 return self._transaction(work, wal=False)  # a WAL that does not work looks like an unwritable file
         except (OSError, OverflowError, sqlite3.DatabaseError) as error:
             if _is_unwritable(error):
-                _warn_once(f"{self.path} cannot be written ({error}): nothing is recorded, everything else goes on.")
+                _warn_once(f"{self.path} cannot be written ({error}): all goes on, unrecorded.", stacklevel=3)
                 return None
             if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise self._unusable(error) from error
             raise ValueError(f"The ledger refuses this row: {error}. The rules are in labkit/schema.sql.") from error
 
-    def _transaction(self, work: Callable, wal: bool):
+    def _transaction(self, work, wal: bool):
         with closing(self._open("rwc")) as database:
             if not wal:
                 database.execute("PRAGMA locking_mode = EXCLUSIVE")  # alone with the file, SQLite shares no memory
                 database.execute("PRAGMA journal_mode = DELETE")
                 database.execute("PRAGMA locking_mode = NORMAL")  # it lets go of the file with the next read
-            outdated = _version(database) < _VERSION
-            if outdated and wal:
-                database.execute(f"PRAGMA application_id = {_APPLICATION}")  # a new file is ours at once
-                with suppress(sqlite3.OperationalError):  # SQLite declines; another process is making the file, too
-                    database.execute("PRAGMA journal_mode = WAL")
+            if _version(database) < _VERSION:
+                if wal:
+                    database.execute(f"PRAGMA application_id = {_APPLICATION}")  # a new file is ours at once
+                    with suppress(sqlite3.OperationalError):  # SQLite declines; another process is making the file, too
+                        database.execute("PRAGMA journal_mode = WAL")
+                _complete(database)
             database.execute("PRAGMA foreign_keys = ON")
             database.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing, a power cut the last rows
-            if outdated:
-                _complete(database)
             database.execute("BEGIN IMMEDIATE")
-            result = work(database)
-            database.execute("COMMIT")
-            return result
-
-    @contextmanager
-    def _reading(self):
-        """A connection that can change nothing: to the file, or to a completed copy in memory of an older labkit's."""
-        try:
-            with closing(self._open_to_read()) as database:
-                database.execute("PRAGMA query_only = ON")
-                yield database
-        except sqlite3.DatabaseError as error:
-            if _code(error) in (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY):  # a mistake in the SQL
-                raise
-            raise self._unusable(error) from error
+            with database:
+                return work(database)
 
     def _open_to_read(self) -> sqlite3.Connection:
+        """To the file, or to a completed copy in memory of an older labkit's."""
         memory = sqlite3.connect(":memory:", isolation_level=None)
         if os.path.exists(self.path):
-            database = self._open("rw")
-            try:
-                _version(database)  # only now SQLite reads the file
-            except sqlite3.OperationalError as error:
-                database.close()
-                if self._has_journal() or not _is_unwritable(error):  # immutable, SQLite would overlook the journal
-                    raise
-                database = self._open("ro&immutable=1")  # in a read-only folder: no lock can be had, none is needed
+            # In a read-only folder no lock can be had, and none is needed; but immutable, SQLite overlooks a journal.
+            lockable = os.access(self.path.parent, os.W_OK) or self._has_journal()
+            database = self._open("rw" if lockable else "ro&immutable=1")
             if _version(database) >= _VERSION:
                 return database
             with closing(database):
@@ -301,21 +281,17 @@ class Ledger:
         return memory
 
     def _open(self, mode: str) -> sqlite3.Connection:
-        if os.path.isfile(self.path) and os.path.getsize(self.path):
-            self._refuse_others()
-        return sqlite3.connect(f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=_TIMEOUT, isolation_level=None)
-
-    def _refuse_others(self) -> None:
         """Look at the file's header (https://sqlite.org/fileformat.html) before SQLite, which may change the file."""
-        with open(self.path, "rb") as file:
-            header = file.read(72).ljust(72)
-        page, version, mark = struct.unpack(">16xH42xI4xI", header)
-        if mark != _APPLICATION:
-            raise self._unusable("another program's file")
-        if version > _VERSION:
-            raise self._unusable(f"of a newer labkit: schema {version}, here {_VERSION}")
-        if not self._has_journal() and os.path.getsize(self.path) % page:  # SQLite overlooks it
-            raise self._unusable("its end is missing")
+        if size := os.path.isfile(self.path) and os.path.getsize(self.path):
+            with open(self.path, "rb") as file:
+                page, version, mark = struct.unpack(">16xH42xI4xI", file.read(72).ljust(72))
+            if mark != _APPLICATION:
+                raise self._unusable("another program's file")
+            if version > _VERSION:
+                raise self._unusable(f"of a newer labkit: schema {version}, here {_VERSION}")
+            if size % page and not self._has_journal():  # SQLite overlooks it
+                raise self._unusable("its end is missing")
+        return sqlite3.connect(f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=_TIMEOUT, isolation_level=None)
 
     def _has_journal(self) -> bool:
         return any(os.path.exists(f"{self.path}{suffix}") for suffix in ("-wal", "-journal"))
@@ -325,9 +301,7 @@ class Ledger:
         return LedgerError(f"{problem} and is left as it is: move it with any -wal or -journal, or set LABKIT_OUTPUTS.")
 
 
-@cache
-def _warn_once(message: str) -> None:
-    warnings.warn(message, stacklevel=4)
+_warn_once = cache(warnings.warn)
 
 
 def _code(error: Exception) -> int:
@@ -349,13 +323,12 @@ def _version(database: sqlite3.Connection) -> int:
 @cache
 def _is_local(folder: Path) -> bool:
     """Whether the folder is known to be on a disk of this machine; looking never raises."""
-    try:
-        folder = folder.resolve()
-        above = [mount for mount in psutil.disk_partitions(all=True) if folder.is_relative_to(mount.mountpoint)]
-    except (OSError, RuntimeError):  # no table of mounts, as in some chroots; links in a circle
-        return False
-    above.sort(key=lambda mount: len(mount.mountpoint))  # the deepest holds the folder, and of equals the last
-    return bool(above) and above[-1].fstype in _LOCAL_FILE_SYSTEMS
+    with suppress(OSError, RuntimeError):  # no table of mounts, as in some chroots; links in a circle
+        mounts = psutil.disk_partitions(all=True)
+        above = [mount for mount in mounts if folder.resolve().is_relative_to(mount.mountpoint)]
+        above.sort(key=lambda mount: len(mount.mountpoint))  # the deepest holds the folder, and of equals the last
+        return bool(above) and above[-1].fstype in _LOCAL_FILE_SYSTEMS
+    return False
 
 
 # The schema and its rows ----------------------------------------------------------------------------------------------
@@ -367,9 +340,9 @@ def _columns() -> dict[str, dict[str, tuple]]:
     found = {}
     with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(_SCHEMA)
-        for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            info = database.execute(f"PRAGMA table_info({table})")
-            found[table] = {name: (kind, required) for _, name, kind, required, *_ in info}
+        columns = "sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+        for table, name, kind, required in database.execute(f"SELECT t.name, c.name, c.type, [notnull] FROM {columns}"):
+            found.setdefault(table, {})[name] = (kind, required)
     return found
 
 
@@ -385,26 +358,17 @@ def _complete(database: sqlite3.Connection) -> None:
 
 
 def _prepared(table: str, row: dict) -> dict | None:
-    """The row as SQLite takes it, with rows that belong to it; None where what it belongs to was not recorded."""
-    own = f"{table}_id"
-    children = {name: rows for name, rows in row.items() if own in _columns().get(name, ())}
-    columns = {name: _stored(value) for name, value in row.items() if name not in children}
+    """The row as SQLite takes it; None where what it belongs to was not recorded."""
+    row = {name: _stored(value) for name, value in row.items()}
     for name, (_, required) in _columns().get(table, {}).items():
-        if required and name.endswith("_id") and columns.get(name, "left out") is None:
+        if required and name.endswith("_id") and row.get(name, "left out") is None:
             return None
-    children = {name: [_prepared(name, {**child, own: 0}) for child in rows] for name, rows in children.items()}
-    return {name: value for name, value in columns.items() if value is not None} | children
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _insert(database: sqlite3.Connection, table: str, row: dict) -> int:
-    children = {name: rows for name, rows in row.items() if isinstance(rows, list)}
-    columns = {name: value for name, value in row.items() if name not in children}
-    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
-    id = database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values())).lastrowid
-    for name, rows in children.items():
-        for child in filter(None, rows):
-            _insert(database, name, child | {f"{table}_id": id})
-    return id
+    names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+    return database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values())).lastrowid
 
 
 def _stored(value):
@@ -418,14 +382,8 @@ def _stored(value):
 
 def _json(value):
     """The same made of JSON's types. NaN and infinities become null, for JSON has none; what else it lacks, text."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, dict):
-        return {str(name): _json(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (int, float)) else str(value)
+    text = json.dumps(value, default=lambda item: item.tolist() if hasattr(item, "tolist") else str(item))
+    return json.loads(text, parse_constant=lambda _: None)
 
 
 # The session ----------------------------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def test_equal_values_are_their_own_bounds(scale):
 
 
 def test_a_control_whose_mean_meets_the_threshold_makes_the_claim_empty():
-    with pytest.raises(ClaimFailed, match="is empty") as raised:
+    with pytest.raises(ClaimFailed, match=r"^EMPTY: ") as raised:
         claim("A statement.", NARROW, at_least=2.0, **CONTROLLED, control=WIDE)  # the control's bound is below 2
     assert raised.value.result.verdict == "empty"
     assert raised.value.result.control_mean == pytest.approx(3.1)
@@ -219,7 +219,7 @@ def test_failure_carries_result_and_says_what_was_measured():
     with pytest.raises(ClaimFailed) as raised:
         claim("Widgets grow.", WIDE, at_least=2.9, **COMMON)
     assert isinstance(raised.value, AssertionError)
-    for part in ("does not hold", "Widgets grow", "mean at least 2.9", "3.1", "n = 5", "0.8", "5.4"):
+    for part in ("FAILS", "Widgets grow", "mean at least 2.9", "3.1", "n = 5", "0.8039", "5.396"):
         assert part in str(raised.value)
     assert pickle.loads(pickle.dumps(raised.value)).result == raised.value.result  # crosses a process boundary
 
@@ -280,29 +280,27 @@ YES = [True, False, True, True, True]
 @pytest.mark.parametrize(
     ("values", "kwargs", "message"),
     [
-        ([1, 2, float("nan"), 4, 5], {}, "values holds NaN or infinity"),
-        ([1, 2, 3, 4, float("inf")], {}, "values holds NaN or infinity"),
-        ([1.5], {}, "1 replicates, not 5 or more: repeat"),
-        (1.5, {}, "1 replicates, not 5 or more"),
-        ([1.5, 2, 3, 4], {}, "4 replicates, not 5 or more"),
-        ([], {}, "0 replicates"),
-        (np.ones((5, 2)), {}, "flat list"),
-        (["0.9"] * 5, {}, "numbers or booleans"),
-        ("exact", {}, "numbers or booleans"),
-        (None, {}, "numbers or booleans"),
-        ([1.0, None, 2.0, 3.0, 4.0], {}, "numbers or booleans"),
-        ([1j] * 5, {}, "numbers or booleans"),
-        ([1, 0, 1, 1, 1], {}, "outcomes as booleans"),
-        (NARROW, {"source": " "}, "no source"),
-        (NARROW, {"source": None}, "no source"),
-        (NARROW, {"over": ""}, "no over"),
-        (NARROW, {"at_least": None}, "exactly one threshold"),
-        (NARROW, {"at_most": 4}, "exactly one threshold"),
-        (NARROW, {"at_least": float("nan")}, "finite number"),
-        (NARROW, {"at_least": math.inf}, "finite number"),
-        (NARROW, {"at_least": "3"}, "finite number"),
-        (NARROW, {"at_least": None, "within": (2, 1)}, "finite number"),
-        (NARROW, {"at_least": None, "within": (2, 2)}, "finite number"),
+        ([1, 2, float("nan"), 4, 5], {}, "values must be five or more finite numbers"),
+        ([1, 2, 3, 4, float("inf")], {}, "values must be five or more finite numbers"),
+        ([1.5], {}, "values must be five or more finite numbers"),
+        (1.5, {}, "values must be five or more finite numbers"),
+        ([1.5, 2, 3, 4], {}, "values must be five or more finite numbers"),
+        ([], {}, "values must be five or more finite numbers"),
+        (np.ones((5, 2)), {}, "values must be five or more finite numbers"),
+        (["0.9"] * 5, {}, "values must be five or more finite numbers"),
+        ("exact", {}, "values must be five or more finite numbers"),
+        (None, {}, "values must be five or more finite numbers"),
+        ([1.0, None, 2.0, 3.0, 4.0], {}, "values must be five or more finite numbers"),
+        ([1j] * 5, {}, "values must be five or more finite numbers"),
+        ([1, 0, 1, 1, 1], {}, "values must be five or more finite numbers"),
+        (NARROW, {"source": " "}, "either no_control or control with control_is"),
+        (NARROW, {"source": None}, "either no_control or control with control_is"),
+        (NARROW, {"over": ""}, "either no_control or control with control_is"),
+        (NARROW, {"at_least": None}, "Give one threshold"),
+        (NARROW, {"at_most": 4}, "Give one threshold"),
+        (NARROW, {"at_least": float("nan")}, "Give one threshold"),
+        (NARROW, {"at_least": math.inf}, "Give one threshold"),
+        (NARROW, {"at_least": "3"}, "Give one threshold"),
         (NARROW, {"at_least": -1, "scale": "log"}, "between 0 and inf"),
         (NARROW, {"at_least": 0, "scale": "log"}, "between 0 and inf"),
         ([0.1, 0.2, 0.3, 0.4, 0.5], {"at_least": 1, "scale": "logit"}, "between 0 and 1"),
@@ -310,27 +308,29 @@ YES = [True, False, True, True, True]
         (YES, {"at_least": 0}, "between 0 and 1"),
         (NARROW, {"scale": "cubic"}, "Unknown scale 'cubic'"),
         (YES, {"scale": "yes/no"}, "Unknown scale"),
-        ([1.0, 2, 3, 4, 0], {"scale": "log"}, "values must lie strictly between 0 and inf"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit"}, "give trials="),
+        ([1.0, 2, 3, 4, 0], {"scale": "log"}, "values must lie between 0 and inf"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit"}, "with trials=m"),
         ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "trials": 10}, "on the logit scale"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 7}, "does not fit trials=7"),
-        ([0.5, 0.6, 0.7, 0.8, 2.0], {"at_least": 0.1, "scale": "logit", "trials": 10}, "strictly between 0 and 1"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "does not fit trials=0"),
-        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 10.5}, "the same whole m"),
-        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, "flat list"),
-        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, "flat list"),
-        (pd.array([1.5, 2, 3, 4, None], dtype="Float64"), {}, "numbers or booleans"),
-        (torch.tensor([1j] * 5), {}, "numbers or booleans"),
-        ((x for x in NARROW), {}, "flat list"),
-        (NARROW, {"at_least": torch.tensor([2.0, 3.0])}, "finite number"),
-        (NARROW, {"no_control": None}, "either no_control"),
-        (NARROW, {"no_control": "  "}, "either no_control"),
-        (NARROW, {"control": NARROW}, "either no_control"),
-        (NARROW, CONTROLLED | {"control": [1.0], "no_control": None}, "control holds 1 replicate"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 7}, "rates k/m"),
+        ([0.5, 0.6, 0.7, 0.8, 2.0], {"at_least": 0.1, "scale": "logit", "trials": 10}, "between 0 and 1"),
+        ([0.5, 0.6, 0.7, 0.8, 1.0], {"at_least": 0.1, "scale": "logit", "trials": 0}, "rates k/m"),
+        (torch.tensor(NARROW, requires_grad=True).reshape(5, 1), {}, "values must be five or more finite numbers"),
+        (pd.DataFrame({"a": NARROW, "b": NARROW}), {}, "values must be five or more finite numbers"),
+        (pd.array([1.5, 2, 3, 4, None], dtype="Float64"), {}, "values must be five or more finite numbers"),
+        (torch.tensor([1j] * 5), {}, "values must be five or more finite numbers"),
+        ((x for x in NARROW), {}, "values must be five or more finite numbers"),
+        (NARROW, {"at_least": torch.tensor([2.0, 3.0])}, "Give one threshold"),
+        (NARROW, {"no_control": None}, "either no_control or control with control_is"),
+        (NARROW, {"no_control": "  "}, "either no_control or control with control_is"),
+        (NARROW, {"control": NARROW}, "either no_control or control with control_is"),
+        (NARROW, CONTROLLED | {"control": [1.0], "no_control": None}, "control must be five or more finite numbers"),
         (NARROW, CONTROLLED | {"control": [0.0] * 5, "no_control": None, "scale": "log"}, "control must lie"),
-        (NARROW, {"control": [1.0] * 5, "no_control": None}, "with control_is="),
-        (NARROW, {"control": [1.0] * 5, "no_control": None, "control_is": "  "}, "with control_is="),
-        (NARROW, {"control_is": "there is none"}, "with control_is="),
+        (NARROW, {"control": [1.0] * 5, "no_control": None}, "either no_control or control with control_is"),
+        (
+            NARROW,
+            {"control": [1.0] * 5, "no_control": None, "control_is": "  "},
+            "either no_control or control with control_is",
+        ),
     ],
 )
 def test_misuse_is_an_error_and_leaves_no_record(values, kwargs, message):
@@ -342,7 +342,7 @@ def test_misuse_is_an_error_and_leaves_no_record(values, kwargs, message):
 
 @pytest.mark.parametrize("statement", ["", "  ", None, 3])
 def test_a_claim_needs_a_statement(statement):
-    with pytest.raises(ClaimError, match="no statement"):
+    with pytest.raises(ClaimError, match="Give a statement"):
         claim(statement, NARROW, at_least=2, **COMMON)
 
 
@@ -407,7 +407,7 @@ def test_the_line_is_the_same_for_other_measurements(bundles):
         "&lt;A &amp; B&gt; 2019",
     ):
         assert part in outside
-    assert inside == "3.10 (90 % interval 3.02 to 3.18, n = 5; control 1.08)"
+    assert inside == "3.1 (90 % interval 3.025 to 3.175, n = 5; control 1.08)"
     assert one["text/plain"].startswith("HOLDS: Error at p = n < error at p = 10 n. Threshold: mean at least 2.")
 
 
@@ -424,12 +424,15 @@ def test_another_verdict_threshold_or_statement_shows_after_sanitizing(shell):
         assert f"<strong>{word}</strong>" in line._repr_html_()
 
 
-def test_digits_suit_the_interval():
+def test_numbers_have_four_digits():
     found = attempt([0.97120, 0.97130, 0.97110, 0.97125, 0.97115], at_least=0.9)
-    assert found.measured == "0.97120 (90 % interval 0.97112 to 0.97128, n = 5)"
-    assert attempt([0.5] * 5, at_least=0.1).measured.startswith("0.500 (90 % interval 0.500 to 0.500")
-    assert attempt([0.0] * 5, at_least=-1).measured.startswith("0.00 (")
-    assert attempt([120.0, 130, 140, 150, 160], at_least=1).measured == "140 (90 % interval 125 to 155, n = 5)"
+    assert found.measured == "0.9712 (90 % interval 0.9711 to 0.9713, n = 5)"
+    assert attempt([120.0, 130, 140, 150, 160], at_least=1).measured == "140 (90 % interval 124.9 to 155.1, n = 5)"
+
+
+def test_limits_in_the_wrong_order_are_refused_by_the_schema():
+    with pytest.raises(ValueError, match="within_low <= within_high"):
+        attempt(NARROW, within=(2, 1))
 
 
 def test_outside_ipython_it_prints_one_line(capsys):
@@ -437,7 +440,7 @@ def test_outside_ipython_it_prints_one_line(capsys):
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert out.isascii()  # for consoles that know no other letters
-    assert out.startswith("HOLDS: Widgets grow. Threshold: mean at least 2. Measured: [measured: 3.10 (90 %")
+    assert out.startswith("HOLDS: Widgets grow. Threshold: mean at least 2. Measured: [measured: 3.1 (90 %")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\x1c", "\x85", "\u2028"])
@@ -526,12 +529,11 @@ def test_the_runs_behind_a_claim_are_recorded():
 def test_runs_of_any_common_type(kind):
     runs = training_runs(5)
     attempt(NARROW, at_least=2, runs=kind(runs))
-    attempt(NARROW, at_least=2, runs=runs[0])
-    assert [row["run_id"] for row in rows("claim_run")] == [*runs, runs[0]]
+    assert [row["run_id"] for row in rows("claim_run")] == runs
 
 
 def test_a_claim_about_runs_that_are_not_there_is_no_half_record():
-    for runs in ([*training_runs(2), 99], ["one"], [1.5], object()):
+    for runs in ([*training_runs(2), 99], ["one"], [1.5]):
         with pytest.raises(ValueError, match="The ledger refuses this row"):
             attempt(NARROW, at_least=2, runs=runs)
     assert rows("claim") == rows("claim_run") == []
@@ -543,7 +545,12 @@ def test_claims_can_be_recorded_without_raising(monkeypatch, capsys):
     assert claim("A statement.", NARROW, at_least=2, **CONTROLLED, control=NARROW).verdict == "empty"
     with expect_claim_failure():
         claim("A statement.", NARROW, at_least=2, **COMMON)
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["FAILS", "EMPTY", "HOLDS"]
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "FAILS",
+        "EMPTY",
+        "HOLDS",
+        "That claim was expected not to hold",
+    ]
     assert [row["verdict"] for row in rows("claim")] == ["fails", "empty", "holds"]
     with pytest.raises(ClaimError):  # misuse is an error all the same
         claim("A statement.", NARROW, at_least=math.nan, **COMMON)
@@ -589,14 +596,14 @@ def test_expected_failure_does_not_cover_up_a_claim_that_holds():
 
 
 def test_expected_failure_without_a_claim_is_an_error():
-    with pytest.raises(ClaimError, match="No claim was made"), expect_claim_failure():
+    with pytest.raises(ClaimError, match="needs a claim"), expect_claim_failure():
         pass
 
 
 def test_expected_failure_lets_other_errors_through_and_ends_with_them():
     with pytest.raises(ZeroDivisionError), expect_claim_failure():
         _ = 1 / 0
-    with pytest.raises(ClaimError, match="NaN"), expect_claim_failure():
+    with pytest.raises(ClaimError, match="finite numbers"), expect_claim_failure():
         claim("A statement.", [math.nan] * 5, at_least=2, **COMMON)
     with pytest.raises(ClaimFailed):
         claim("A statement.", WIDE, at_least=2.9, **COMMON)
@@ -651,7 +658,7 @@ def test_the_button_records_at_once_and_again(bundles, widgets):
     radio, slider, button = (widgets[name][0] for name in ("RadioButtons", "IntSlider", "Button"))
     status = widgets["HTML"][-1]
     button.click()
-    assert "The answer None is not one of the options" in html.unescape(status.value)
+    assert "Give, before the outcome is known, an option" in html.unescape(status.value)
     assert rows("prediction") == []
     radio.value = "It falls"
     button.click()
@@ -709,8 +716,8 @@ def test_predictions_take_numbers_and_options_of_any_common_type(capsys):
 @pytest.mark.parametrize(
     ("option", "confidence", "message"),
     [
-        ("Maybe", 0.8, "'Maybe' is not one of the options"),
-        ("It falls", 0.2, r"from 0\.33 \(guessing\) to 1"),
+        ("Maybe", 0.8, "an option"),
+        ("It falls", 0.2, r"from 0\.33 to 1"),
         ("It falls", 80, "to 1"),
         ("It falls", math.nan, "to 1"),
         ("It falls", "high", "to 1"),
@@ -734,13 +741,13 @@ def test_an_outcome_follows_from_a_condition_for_each_option(change):
 
 @pytest.mark.parametrize("conditions", [[], [True], [True, True, False], [False] * 3, [True, False, False, False]])
 def test_conditions_that_choose_no_option_or_several(conditions):
-    with pytest.raises(ClaimError, match="exactly one must be true"):
+    with pytest.raises(ClaimError, match="exactly one is true"):
         Prediction(QUESTION, OPTIONS).resolve(conditions)
 
 
 def test_outcomes_that_make_no_sense():
     prediction = Prediction(QUESTION, OPTIONS)
-    with pytest.raises(ClaimError, match="'Maybe' is not one of the options"):
+    with pytest.raises(ClaimError, match="Give one of"):
         prediction.resolve("Maybe")
     prediction.resolve("Neither")
     with pytest.raises(ClaimError, match="outcome is known"):
@@ -753,5 +760,5 @@ def test_outcomes_that_make_no_sense():
      (QUESTION, ["a", " "]), (QUESTION, None)],
 )  # fmt: skip
 def test_questions_that_make_no_sense(question, options):
-    with pytest.raises(ClaimError, match=r"question is missing|two different options"):
+    with pytest.raises(ClaimError, match="Give a question, and a list of different options"):
         predict(question, options)

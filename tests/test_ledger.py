@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -192,29 +191,29 @@ def test_what_is_described_later_completes_the_row(ledger):
 def test_another_description_is_refused(ledger):
     place = {"name": "clinic B", "population": "adults", "shift": "another scanner"}
     assert ledger.environment(place) == 1
-    with pytest.raises(ValueError, match=r"the environment 'clinic B' with population 'adults', not 'children': give"):
+    with pytest.raises(ValueError, match=r"The environment 'clinic B' has population 'adults': choose"):
         ledger.environment({"name": "clinic B", "population": "children"})
-    with pytest.raises(ValueError, match=r"'clinic B' with shift 'another scanner', not 'an older scanner'"):
+    with pytest.raises(ValueError, match=r"'clinic B' has shift 'another scanner'"):
         ledger.environment({"name": "clinic B", "conditions": "", "shift": "an older scanner", "population": "adults"})
     assert ledger.environment(place) == ledger.environment({"name": "clinic B"}) == 1
     assert ledger.environment({"name": "clinic B", "conditions": "noise", "shift": "an older scanner"}) == 2
     assert [row["shift"] for row in rows(ledger, "environment")] == ["another scanner", "an older scanner"]
     mlp = {"name": "MLP", "config": {"sizes": [64, 10]}, "n_parameters": 650}
     ledger.architecture(mlp)
-    with pytest.raises(ValueError, match=r"the architecture 'MLP' with n_parameters 650, not 651"):
+    with pytest.raises(ValueError, match=r"The architecture 'MLP' has n_parameters 650"):
         ledger.architecture(mlp | {"n_parameters": 651})
 
 
 def test_a_row_and_what_belongs_to_it_are_one_record(ledger, run):
     claim = COMPLETE["claim"] | {"session_id": ledger.session()}
-    (id,) = ledger.record("claim", claim | {"claim_run": [{"run_id": run}, {"run_id": None}]})
+    (id,) = ledger.record("claim", claim, claim_run=[{"run_id": run}, {"run_id": None}])
     assert rows(ledger, "claim_run") == [{"claim_id": id, "run_id": run}]
     with pytest.raises(ValueError, match="FOREIGN KEY constraint failed"):
-        ledger.record("claim", claim | {"claim_run": [{"run_id": run}, {"run_id": 99}]})
+        ledger.record("claim", claim, claim_run=[{"run_id": run}, {"run_id": 99}])
     with pytest.raises(ValueError, match="claim_run has no column named runs"):
-        ledger.record("claim", claim | {"claim_run": [{"runs": run}]})
-    with pytest.raises(ValueError, match="claim has no column named evaluation"):
-        ledger.record("claim", claim | {"evaluation": []})
+        ledger.record("claim", claim, claim_run=[{"runs": run}])
+    with pytest.raises(ValueError, match="evaluation has no column named claim_id"):
+        ledger.record("claim", claim, evaluation=[EVALUATION])
     assert (len(rows(ledger, "claim")), len(rows(ledger, "claim_run"))) == (1, 1)
 
 
@@ -341,15 +340,6 @@ def test_looking_never_raises(tmp_path, monkeypatch):
     assert module._processor.__wrapped__() == "\ufffd"
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-def test_what_a_stream_cannot_print_is_replaced(monkeypatch, encoding):
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
-    monkeypatch.setattr(sys, "stdout", stream)
-    module.say("✓ holds, tea\udce9")
-    stream.flush()
-    assert stream.buffer.getvalue().decode("utf-8") == ("✓" if encoding == "utf-8" else "?") + " holds, tea?\n"
-
-
 # What is refused ------------------------------------------------------------------------------------------------------
 
 
@@ -382,7 +372,7 @@ def test_foreign_keys_are_enforced(ledger):
     assert rows(ledger, "evaluation") == []
     with closing(sqlite3.connect(ledger.path)) as database, database:  # SQLite alone does not insist
         database.execute("INSERT INTO evaluation (run_id, metric) VALUES (7, 'accuracy')")
-    assert ledger.integrity() == "row 1 of evaluation names a row of training_run that is not there"
+    assert ledger.integrity() == "row 1 of evaluation lacks its training_run"
 
 
 COMPLETE = {  # of each table one row that the schema takes
@@ -683,7 +673,7 @@ def test_outputs_that_cannot_be_made(tmp_path):
     ledger = Ledger(tmp_path / "file" / "outputs" / "ledger.sqlite")
     (message,) = warned(ledger)
     assert "cannot be written" in message
-    assert "everything else goes on" in message
+    assert "all goes on" in message
     assert len(ledger.query("SELECT * FROM system")) == 0
 
 
@@ -729,6 +719,7 @@ def unwritable(ledger, monkeypatch) -> Ledger:
         return opened(self, mode) if "immutable=1" in mode else SimpleNamespace(execute=read, close=lambda: None)
 
     monkeypatch.setattr(Ledger, "_open", refuse)
+    monkeypatch.setattr(module.os, "access", lambda *_: False)
     return ledger
 
 

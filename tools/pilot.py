@@ -40,7 +40,6 @@ from tqdm import tqdm
 
 import labs
 from labkit import sweep
-from labkit.evidence import MIN_REPLICATES
 from labkit.ledger import Ledger, outputs_dir
 
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
@@ -267,8 +266,8 @@ def arguments(description):
     parser.add_argument("--replicates", type=int, default=20)
     parser.add_argument("numbers", nargs="*", help="of notebooks and labs, such as 00 and lab01")
     chosen = parser.parse_args()
-    if chosen.replicates < MIN_REPLICATES:
-        parser.error(f"a claim needs {MIN_REPLICATES} replicates or more, not {chosen.replicates}.")
+    if chosen.replicates < 5:
+        parser.error(f"a claim needs 5 replicates or more, not {chosen.replicates}.")
     return chosen
 
 
