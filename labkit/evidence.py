@@ -128,6 +128,7 @@ def claim(
     Source: Clopper and Pearson 1934 (exact bounds); Schuirmann 1987 (two one-sided tests).
     """
     given = all(map(_is_text, [statement, source, over, no_control if control is None else control_is]))
+    given = given and None in (control_is, no_control)
     _require(given, "Give a statement and a source as text, and either no_control or control with control_is.")
     _require(scale in ("linear", "log", "logit"), f'Unknown scale {scale!r}: use "linear", "log" or "logit".')
     values, control = _replicates("values", values), control if control is None else _replicates("control", control)

@@ -762,3 +762,9 @@ def test_outcomes_that_make_no_sense():
 def test_questions_that_make_no_sense(question, options):
     with pytest.raises(ClaimError, match="Give a question, and a list of different options"):
         predict(question, options)
+
+
+def test_a_control_and_a_reason_for_none_contradict_each_other():
+    for control in ([0.0] * 5, None):
+        with pytest.raises(evidence.ClaimError, match="either no_control or control with control_is"):
+            evidence.claim("s", [1.0] * 5, at_least=0.5, control=control, control_is="c", no_control="n", source="x")
