@@ -73,5 +73,5 @@ def read_checkpoint(path, ledger):
     # A safetensors file: eight bytes give the length of the header that follows them, which is JSON.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]) if runs else {}
     if not runs or header["__metadata__"]["run_ids"] != ",".join(map(str, runs)):
-        raise ValueError(f"{path} is no checkpoint that {ledger.path.name} recorded: it was changed, or is another's.")
+        raise ValueError(f"{path} is no checkpoint that {ledger.path.name} recorded: changed or damaged, or another's.")
     return safetensors.torch.load(data), runs

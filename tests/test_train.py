@@ -954,7 +954,7 @@ def test_a_file_moved_to_another_ledger_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"no checkpoint that ledger\.sqlite recorded"):
         checkpoint.load_checkpoint(models.mlp([6, 8, 3], seed=4), path)
     trained([6, 8, 3])  # a run 1 in this ledger, too
-    with pytest.raises(ValueError, match="or is another's"):
+    with pytest.raises(ValueError, match="or another's"):
         checkpoint.load_checkpoint(models.mlp([6, 8, 3], seed=4), path)
 
 
