@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import warnings
 from pathlib import Path
 
 import safetensors.torch
@@ -10,7 +9,7 @@ import torch
 
 from labkit.gate import plain, run_ids
 from labkit.ledger import Ledger, outputs_dir
-from labkit.record import describe, kind, unwrapped
+from labkit.record import describe, kind
 
 
 def save_checkpoint(model, path=None):
@@ -20,13 +19,13 @@ def save_checkpoint(model, path=None):
     be run as code; the ledger keeps its fingerprint, and `load_checkpoint` reads no other file. Raises ValueError for a
     model without a training run in the ledger.
     """
-    model, ledger = plain(model), Ledger()
-    steps = {run_id: _steps_done(ledger, run_id) for run_id in run_ids(model)}
-    if None in steps.values():
+    model, ledger, runs = plain(model), Ledger(), run_ids(model)
+    sql = "SELECT id AS run_id, steps_done AS step FROM training_run WHERE id IN (SELECT value FROM json_each(?))"
+    known = ledger.query(sql, [json.dumps(runs)]).to_dict("records")
+    if len(known) < len(runs):
         raise ValueError(f"The ledger has no training run of this model: fit it while {ledger.path} can be written.")
-    state = {unwrapped(name): tensor.cpu() for name, tensor in model.state_dict().items()}
-    copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    data = safetensors.torch.save(copies, metadata={"run_ids": ",".join(map(str, steps))})
+    state = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in model.state_dict().items()}
+    data = safetensors.torch.save(state, metadata={"run_ids": ",".join(map(str, runs))})
     sha256 = hashlib.sha256(data).hexdigest()
     path = Path(path) if path else outputs_dir() / "checkpoints" / f"{sha256[:16]}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,15 +33,8 @@ def save_checkpoint(model, path=None):
     place, home = path.resolve(), outputs_dir().resolve()
     place = place.relative_to(home) if place.is_relative_to(home) else place  # so that the outputs can be moved
     row = {"path": place.as_posix(), "sha256": sha256, "bytes": len(data)}
-    if None in ledger.record("checkpoint", [row | {"run_id": i, "step": step} for i, step in steps.items()]):
-        warnings.warn(f"{path} is not in the ledger, so load_checkpoint will refuse it: save it again.", stacklevel=2)
+    ledger.record("checkpoint", [row | each for each in known])
     return path
-
-
-def _steps_done(ledger, run_id):
-    """Of a training run; None where the ledger does not know it."""
-    done = ledger.query("SELECT steps_done FROM training_run WHERE id = ?", [run_id])
-    return int(done.steps_done[0]) if len(done) else None
 
 
 def load_checkpoint(model, path):
@@ -53,17 +45,18 @@ def load_checkpoint(model, path):
     """
     ledger, wrapped, model = Ledger(), model, plain(model)
     state, runs = read_checkpoint(path, ledger)
-    own, ensemble = {unwrapped(name): name for name in model.state_dict()}, hasattr(model, "run_ids")
+    ensemble = hasattr(model, "run_ids")
     sql = "SELECT config FROM architecture WHERE id = (SELECT architecture_id FROM training_run WHERE id = ?)"
-    theirs = json.loads(ledger.query(sql, runs[:1]).config[0])["settings"]
+    theirs = json.loads(ledger.query(sql, runs[:1]).config[0])["settings"] | {
+        name: kind(t) for name, t in state.items()
+    }
     ours = describe(model[0] if ensemble else model)["config"]["settings"]
-    theirs |= {name: kind(tensor) for name, tensor in state.items()}
-    ours |= {name: kind(tensor) for name, tensor in zip(own, model.state_dict().values(), strict=True)}
+    ours |= {name: kind(t) for name, t in model.state_dict().items()}
     for place in ours | theirs:
-        there, here = theirs.get(place, "nothing"), ours.get(place, "nothing")
+        there, here = theirs.get(place), ours.get(place)
         if there != here:  # perhaps the same shapes, but tanh in place of ReLU
             raise ValueError(f"{path} holds another architecture: at {place!r} {there}, where this model has {here}.")
-    model.load_state_dict({own[name]: tensor for name, tensor in state.items()})
+    model.load_state_dict(state)
     vars(model).update({"run_ids": runs} if ensemble else {"run_id": runs[0]})
     return wrapped
 
@@ -80,8 +73,5 @@ def read_checkpoint(path, ledger):
     # A safetensors file: eight bytes give the length of the header that follows them, which is JSON.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]) if runs else {}
     if not runs or header["__metadata__"]["run_ids"] != ",".join(map(str, runs)):
-        raise ValueError(
-            f"{path} is no checkpoint that {ledger.path.name} recorded: it was changed or damaged, belongs to another "
-            "ledger, or was not written by save_checkpoint."
-        )
+        raise ValueError(f"{path} is no checkpoint that {ledger.path.name} recorded: changed or damaged, or another's.")
     return safetensors.torch.load(data), runs

@@ -5,7 +5,6 @@ All of it happens before anything is trained or recorded. Imports nothing of lab
 
 import contextlib
 import copy
-import warnings
 
 import numpy as np
 import torch
@@ -15,11 +14,9 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 
 def whole(name, value, least=0, most=2**63 - 1):
     """`value` as an int, whoever made it: 100, 1e2, NumPy's or PyTorch's. ValueError where it is no such number."""
-    try:
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError):
         if int(value) == value and least <= value <= most and not isinstance(value, (bool, np.bool_)):
             return int(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        pass
     limits = f"from {least} to {most}" if most < 2**63 - 1 else f"of at least {least}"
     raise ValueError(f"{name} must be a whole number {limits}, not {value!r}.")
 
@@ -38,13 +35,11 @@ def as_tensor(values, name):
     Raises ValueError for text, dates, missing values (None, NA) and rows of different lengths.
     """
     if not isinstance(values, torch.Tensor):
-        try:
+        with refused(f"{name} must hold numbers, none of them missing, in rows of one length"):
             array = np.asarray(values)
             if array.dtype == object:  # a DataFrame of numbers of several kinds
                 array = np.asarray(array.tolist())
             values = torch.tensor(array.astype(array.dtype.newbyteorder("="), order="C"))
-        except (TypeError, ValueError, RuntimeError):
-            raise ValueError(f"{name} must hold numbers, none of them missing, in rows of one length.") from None
     return values.detach().long() if values.dtype in (torch.uint16, torch.uint32, torch.uint64) else values.detach()
 
 
@@ -57,9 +52,8 @@ def finite(values):
 def mode(model, training):
     """Training mode (True) or evaluation mode (False) for the block; every module's own mode is restored after it."""
     before = {module: module.training for module in model.modules()}
-    model.train(training)
     try:
-        yield
+        yield model.train(training)
     finally:
         for module, was in before.items():
             module.training = was
@@ -78,15 +72,13 @@ def run_ids(model):
 def tensors(model, inputs, targets):
     """Inputs and targets where the model is: floats in its precision, class numbers as int64, tokens as they are.
 
-    They may be whatever `as_tensor` takes. Raises ValueError for NaN and what its precision makes infinite.
+    Raises ValueError for NaN and what its precision makes infinite.
     """
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    inputs, targets = as_tensor(inputs, "inputs"), as_tensor(targets, "targets")
     inputs = inputs.to(like) if inputs.is_floating_point() or inputs.dtype == torch.bool else inputs.to(like.device)
     targets = targets.to(like) if targets.is_floating_point() else targets.to(like.device, torch.int64)
-    for name, values in (("inputs", inputs), ("targets", targets)):
-        if not finite(values):
-            raise ValueError(f"{name} contains NaN or infinite values as {values.dtype}: remove or scale those.")
+    if not (finite(inputs) and finite(targets)):
+        raise ValueError(f"The examples have NaN or infinite values as {like.dtype}: remove or scale those.")
     return inputs, targets
 
 
@@ -120,49 +112,29 @@ def _check_tokens(module, arguments):
 
 def compared(loss, found, targets):
     """loss(found, targets). ValueError, in one sentence, where shapes do not fit, or PyTorch would broadcast them."""
-    shapes = f"outputs of shape {list(found.shape)} with targets of shape {list(targets.shape)}"
-    with refused(f"The loss or metric cannot compare {shapes}"), warnings.catch_warnings():
-        of_pytorch = (getattr(loss, "__module__", None) or "").startswith("torch.nn")
-        if of_pytorch and targets.is_floating_point() and found.shape != targets.shape:
-            raise ValueError("numbers must have the outputs' shape, and class numbers be whole (targets.long())")
-        warnings.filterwarnings("error", message="Using a target size")  # of mse_loss and others: they broadcast
+    with refused(f"The loss or metric cannot compare outputs {list(found.shape)} with targets {list(targets.shape)}"):
+        alike = found.numel() == targets.numel() and targets.is_floating_point()
+        if alike and found.shape != targets.shape:  # [n, 1] minus [n] would be [n, n]
+            raise ValueError("give the targets the outputs' shape")
         return loss(found, targets)
 
 
 def check_fit(model, inputs, targets, loss):
-    """Raise ValueError, in one sentence, where model, data and loss do not fit together; warn where a loss is no mean.
+    """Raise ValueError, in one sentence, where model, data and loss do not fit together.
 
     Tries the examples with the smallest and the greatest targets, and tokens.
     """
-    if not callable(loss) or isinstance(loss, type):
-        raise ValueError(f"loss={loss} must be a function (outputs, targets), such as F.mse_loss or nn.MSELoss().")
     flat = targets.reshape(len(targets), -1)
     rows = torch.stack([flat.amin(1).argmin(), flat.amax(1).argmax()])
     if not inputs.is_floating_point():
         tokens = inputs.reshape(len(inputs), -1)
         rows = torch.cat([rows, tokens.argmin(0), tokens.argmax(0)])
     found, targets, loss = outputs(model, inputs[rows]), targets[rows], copy.deepcopy(loss)  # it may count its calls
-    value = _tried(loss, found, targets)
-    if not isinstance(value, torch.Tensor) or value.ndim:
-        raise ValueError("The loss must be one number, the mean over the batch, as a tensor.")
-    # Of two different examples where [n, 1] and [n] may broadcast to [n, n]; else of one twice, for a mean may be
-    # over classes, groups or known tokens, and examples differ in these.
-    pair = [0, 1] if found.shape != targets.shape and found.numel() == targets.numel() else [0, 0]
-    together = _tried(loss, found[pair], targets[pair])
-    alone = sum(_tried(loss, found[[row] * 4], targets[[row] * 4]) for row in pair) / 2
-    if not torch.isclose(together, alone, rtol=0.02, equal_nan=True):
-        warnings.warn(
-            "The loss of two examples is not the mean of each one's own: does it add them up, or broadcast outputs "
-            f"of shape {list(found.shape)} against targets of shape {list(targets.shape)}?",
-            stacklevel=3,
-        )
-
-
-def _tried(loss, found, targets):
-    """The loss, on the CPU if it can be: a label out of range is an error there, and the end of a GPU's process."""
-    try:
-        return compared(loss, found.cpu(), targets.cpu())
+    try:  # on the CPU: there a label out of range is an error, on a GPU the end of the process
+        value = compared(loss, found.cpu(), targets.cpu())
     except ValueError as error:
         if "device" not in str(error):
             raise
-        return compared(loss, found, targets)  # it has tensors of its own on the GPU
+        value = compared(loss, found, targets)  # it has tensors of its own on the GPU
+    if not isinstance(value, torch.Tensor) or value.ndim:
+        raise ValueError("The loss must be one number, the mean over the batch, as a tensor.")

@@ -16,7 +16,7 @@ _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu":
 _NORMS = {None: None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 # How the weights of a layer from fan_in to fan_out neurons are drawn; "default" is nn.Linear's own way.
 _INITS = {"default": None, "xavier": nn.init.xavier_normal_, "he": nn.init.kaiming_normal_}
-_POSITIONS = dict.fromkeys(("learned", "sinusoidal", "relative", "none"))
+_POSITIONS = {name: name for name in ("learned", "sinusoidal", "relative", "none")}
 
 
 @contextlib.contextmanager
@@ -31,9 +31,7 @@ def seeded(seed):
     with torch.random.fork_rng(range(torch.cuda.device_count()) if on_gpu else []):
         random.seed(seed)
         np.random.seed(seed)
-        torch.default_generator.manual_seed(seed)
-        if on_gpu:
-            torch.cuda.manual_seed_all(seed)
+        torch.manual_seed(seed)
         try:
             yield
         finally:
@@ -75,10 +73,6 @@ def mlp(sizes, *, seed, activation="relu", norm=None, residual=False, init="defa
     names = [activation] * len(widths) if isinstance(activation, str) else activation
     activations = [chosen("activation", name, _ACTIVATIONS) for name in names]
     normalise, draw = chosen("norm", norm, _NORMS), chosen("init", init, _INITS)
-    if len(activations) != len(widths):
-        raise ValueError(f"activation={activation}: give one for all, or one a hidden layer.")
-    if residual and len(set(widths)) != 1:
-        raise ValueError(f"sizes={list(sizes)}: residual blocks need hidden layers of one width, at least one.")
 
     with seeded(seed):
         linears = []
@@ -150,12 +144,12 @@ class _LayerNorm(_Stacked):
         return torch.addcmul(self.bias.unsqueeze(2), normal, self.weight.unsqueeze(2))
 
 
-def batched(layers):
+def _batched(layers):
     """One module that does for K replicates what each of these K modules, all of one kind, does for its own."""
     first = layers[0]
     if isinstance(first, Residual):
         branches = zip(*(layer.branch for layer in layers), strict=True)
-        return Residual(nn.Sequential(*map(batched, branches)), first.scale)
+        return Residual(nn.Sequential(*map(_batched, branches)), first.scale)
     kinds = {nn.Linear: _Linear, nn.BatchNorm1d: _BatchNorm, nn.LayerNorm: _LayerNorm}
     return kinds[type(first)](layers) if type(first) in kinds else first
 
@@ -173,8 +167,6 @@ class Attention(nn.Module):
 
     def __init__(self, width, heads, *, causal=False, relative=0):
         super().__init__()
-        if min(width, heads) < 1 or width % heads:
-            raise ValueError(f"width={width} must be a multiple of heads={heads}, both at least 1.")
         self.heads, self.causal, self.relative = heads, causal, relative
         self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         if relative:
@@ -196,8 +188,7 @@ class Attention(nn.Module):
 
     def weights(self, x):
         """How much each position (row) takes from each (column): [n, heads, T, T], rows sum to 1."""
-        q, k, _ = self._parts(x)
-        return self._weights(q, k)
+        return self._weights(*self._parts(x)[:2])
 
     def forward(self, x):
         q, k, v = self._parts(x)
@@ -268,8 +259,7 @@ class Transformer(nn.Module):
         feed_forward=0,
     ):
         super().__init__()
-        chosen("positions", positions, _POSITIONS)
-        self.positions = positions
+        self.positions = chosen("positions", positions, _POSITIONS)
         relative = length if positions == "relative" else 0
         with seeded(seed):
             self.embedding = nn.Embedding(vocabulary, width)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from labkit.gate import plain
 from labkit.ledger import Ledger
 
 _NO_SETTINGS = {"training", "device", "run_id"}  # of a module: none of it changes what it computes
@@ -18,24 +17,14 @@ def describe(net):
     settings: the kind of each module, with its plain settings. tensors: the type and shape of each. Of a network that
     could be an `mlp` also its sizes, for people.
     """
-    modules = {unwrapped(path): plain(module) for path, module in net.named_modules()}
-    tensors = [*net.named_parameters(), *net.named_buffers()]
+    modules = dict(net.named_modules())
     config = {"settings": {path: f"{type(module).__name__} {_settings(module)}" for path, module in modules.items()}}
-    config["tensors"] = {unwrapped(path): kind(tensor) for path, tensor in tensors}
+    config["tensors"] = {path: kind(t) for path, t in [*net.named_parameters(), *net.named_buffers()]}
     name, linear = type(net).__name__, [module for module in modules.values() if isinstance(module, nn.Linear)]
-    if isinstance(net, nn.Sequential) and linear and all(module.__module__ in _OF_MLP for module in modules.values()):
+    if isinstance(net, nn.Sequential) and linear and all(p.ndim < 3 for p in net.parameters()):
         config["sizes"] = [linear[0].in_features, *(layer.out_features for layer in linear)]
         name = f"MLP {'-'.join(map(str, config['sizes']))}"
     return {"name": name, "config": config, "n_parameters": sum(p.numel() for p in net.parameters())}
-
-
-_OF_MLP = {f"torch.nn.modules.{part}" for part in ("linear", "activation", "batchnorm", "normalization", "container")}
-_OF_MLP.add("labkit.models")
-
-
-def unwrapped(path):
-    """The name of a module or tensor, without torch.compile's wrappers."""
-    return path.replace("_orig_mod.", "").removesuffix("._orig_mod")
 
 
 def kind(tensor):
@@ -52,7 +41,7 @@ def _settings(module):
 def splits(ledger, examples, replicates):
     """The ledger's split for each replicate: the same for all, unless each has data of its own."""
     ids = []
-    for part in [examples.replicate(k) for k in range(replicates)] if examples.parts else [examples]:
+    for part in examples.parts or [examples]:
         dataset_id = ledger.dataset(part.dataset) if part.dataset else None
         ids.append(ledger.split({**part.describe(), "dataset_id": dataset_id}))
     return ids if examples.parts else ids * replicates

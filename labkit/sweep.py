@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 
 from labkit.gate import whole
 from labkit.ledger import labkit_sha256, notebook_name, one_line, outputs_dir
-from labkit.train import BAR_AFTER, TrainingDiverged, device
+from labkit.train import _BAR_AFTER, TrainingDiverged, device
 
 _ENDS = ["seconds", "status", "error"]  # the columns that every sweep adds
 _ANEW = "the sweep goes on, but if it is stopped, it starts anew."
@@ -197,7 +197,7 @@ def _table(runs, ends, settings):
 
 def _progress(name, total, done):
     silent = os.environ.get("LABKIT_PROGRESS") == "0"
-    return tqdm(desc=name, total=total, initial=done, disable=silent, unit="run", leave=False, delay=BAR_AFTER)
+    return tqdm(desc=name, total=total, initial=done, disable=silent, unit="run", leave=False, delay=_BAR_AFTER)
 
 
 # The journal ----------------------------------------------------------------------------------------------------------

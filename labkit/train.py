@@ -24,9 +24,9 @@ from labkit.data import Examples
 from labkit.gate import chosen, mode, plain, whole
 from labkit.ledger import Ledger
 from labkit.measure import accuracy
-from labkit.models import batched, hidden, mlp, seeded
+from labkit.models import _batched, hidden, mlp, seeded
 
-BAR_AFTER = 1  # second: short trainings, of which a notebook makes many, show no bar
+_BAR_AFTER = 1  # second: short trainings, of which a notebook makes many, show no bar
 _OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 _SCHEDULES = {
     "constant": lambda step, steps: 1.0,
@@ -38,8 +38,6 @@ _TURN = 10  # steps of one replicate before the next has its turn, so that its w
 
 class TrainingDiverged(ArithmeticError):
     """The loss became NaN or infinite. The exception's `history` is the run until then."""
-
-    history = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,15 +59,9 @@ class History:
 def device(choice=None):
     """The torch.device to use: `choice`, else the variable LABKIT_DEVICE, else CUDA where there is a GPU, else the CPU.
 
-    Apple's GPU is used only when asked for ("mps"). Raises RuntimeError when what was asked for is missing.
+    Apple's GPU is used only when asked for ("mps"). PyTorch says what is missing when a model is moved there.
     """
-    place = torch.device(choice or os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
-    found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (place.index or 0) >= found.get(place.type, 1):
-        raise RuntimeError(
-            f'PyTorch {torch.__version__} finds no device {place}: install its driver, or use device="cpu".'
-        )
-    return place
+    return torch.device(choice or os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 _device = device  # for functions with an argument of that name
@@ -105,56 +97,57 @@ def fit(
     optimizer       "sgd", "adam", "adamw", or a function from parameters to a torch.optim.Optimizer, which then sets
                     learning rate, weight decay and momentum itself
     schedule        "constant", "cosine" (down to 0), or a function (step, steps) -> factor on the learning rate
-    loss            a function (outputs, targets) -> mean over the batch, such as F.cross_entropy or F.mse_loss; a
-                    warning says where the loss of two examples is not the mean of each one's own
+    loss            a function (outputs, targets) -> mean over the batch, such as F.cross_entropy or F.mse_loss
     device          as in `device`; the model is moved there and stays there
     experiment      what the run is for, in a few words
     callback        called as callback(step, model) after `step` updates, in evaluation mode and without gradients; for
                     each step in `callback_steps`, by default range(steps + 1). It does not change the training
 
     The model's `run_id` becomes that of the run. Ctrl-C stops early with a warning; model and history can be used.
-    Raises ValueError or TypeError for data and settings that do not fit, and RuntimeError for a missing device, before
-    anything is trained or recorded: one update is tried on a copy. TrainingDiverged when the loss becomes NaN or
-    infinite. Built in notebook 00.
+    Raises ValueError or TypeError for data and settings that do not fit, before anything is trained or recorded: one
+    update is tried on a copy. TrainingDiverged when the loss becomes NaN or infinite. Built in notebook 00.
     """
     steps, batch_size = whole("steps", steps, 1), whole("batch_size", batch_size, 1)
     learner = plain(model)  # without the wrapper of torch.compile
     ensemble = isinstance(learner, Ensemble)
     seeds = learner.seeds if ensemble else [whole("seed", seed, most=2**32 - 1)]
-    rates = _rates(learning_rate, len(seeds))
+    rates = np.asarray(learning_rate, dtype=float)
+    if rates.shape not in ((), (len(seeds),)) or not (rates >= 0).all():
+        raise ValueError(f"learning_rate={learning_rate}: give one number, or for an Ensemble of K a list of K.")
+    rates = np.broadcast_to(rates, len(seeds)).tolist()
     factor = schedule if callable(schedule) else chosen("schedule", schedule, _SCHEDULES)
-    examples = _examples(examples, "train", learner)
-    inputs, targets = gate.tensors(learner.to(_device(device)), examples.inputs, examples.targets)
+    examples, inputs, targets = _prepared(examples, "train", learner.to(_device(device)))
     n, stacked, size = len(examples), bool(examples.parts), min(batch_size, len(examples))
     rows = (inputs.flatten(0, 1), targets.flatten(0, 1)) if stacked else (inputs, targets)
-    batch = rows[0][:size], rows[1][:size]
     net = learner[0] if ensemble else learner
     architecture = record.describe(net)  # before a trial can change what the model counts
     gate.check_fit(net, *rows, loss)
 
     def build(parameters, rate):
-        return _optimizer(optimizer, list(parameters), rate, weight_decay, momentum)
+        if callable(optimizer):
+            return optimizer(list(parameters))
+        options = {"momentum": momentum} if momentum else {}  # which Adam refuses
+        kind = chosen("optimizer", optimizer, _OPTIMIZERS)
+        return kind(list(parameters), lr=rate, weight_decay=weight_decay, fused=True, **options)  # fused: in one call
 
-    flops = _try_an_update(net, *batch, loss, lambda parameters: build(parameters, rates[0] * float(factor(0, steps))))
+    flops = _try_an_update(net, *rows, size, loss, lambda own: build(own, rates[0] * float(factor(0, steps))))
 
     # What is stepped: all replicates as one; or each in turn, in the memory of the whole; or the one model.
-    shares = None
+    shares, steppers = None, []
     if ensemble and _all_at_once(learner, size, optimizer):
         own = build(learner.parameters(), max(rates))
-        shares = None if len(set(rates)) == 1 else np.array(rates) / max(rates)
-        jobs = [(learner, *rows, _batches(n, size, seeds, inputs.device, stacked), _of_each(loss), own)]
+        shares = None if len(set(rates)) == 1 else torch.tensor(np.array(rates) / max(rates)).to(inputs)
+        batches = _batches(n, size, seeds, inputs.device, first=torch.arange(len(seeds)).unsqueeze(1) * n * stacked)
+        steppers.append(_stepper(learner, *rows, batches, _of_each(loss), own, factor, steps, shares))
     else:
         nets = [learner._replicate(k, share=True) for k in range(len(seeds))] if ensemble else [model]
-        jobs = []
         for k, each in enumerate(nets):
-            data = (inputs[k], targets[k]) if stacked else (inputs, targets)
             own = build(each.parameters(), rates[k])
-            jobs.append((each, *data, _batches(n, size, seeds[k], inputs.device), loss, own))
-    steppers = [_stepper(*job, factor, steps, shares) for job in jobs]
+            batches = _batches(n, size, seeds[k], inputs.device, first=k * n * stacked)
+            steppers.append(_stepper(each, *rows, batches, loss, own, factor, steps, shares))
 
     group = own.param_groups[0]
-    if callable(optimizer):
-        rates = [group["lr"]] * len(seeds)
+    rates = [group["lr"]] * len(seeds) if callable(optimizer) else rates
     settings = {
         "experiment": experiment,
         "objective": _name(loss),
@@ -164,23 +157,18 @@ def fit(
         "steps_planned": steps,
         "config": {"schedule": _name(schedule)} | {key: group[key] for key in group if key not in ("params", "lr")},
     }
-    watched = range(steps + 1) if callback_steps is None else set(callback_steps)
+    watched = set() if callback is None else set(range(steps + 1) if callback_steps is None else callback_steps)
     with seeded(seeds[0]), mode(learner, training=True), torch.enable_grad():
         run_ids = record.start(settings, architecture, examples, seeds, rates)
         vars(learner).update({"run_ids": run_ids} if ensemble else {"run_id": run_ids[0]})
-        curve, seconds, problem = _loop(
-            model, steppers, steps, rates, callback, watched if callback else (), experiment
-        )
-    curve = curve.reshape(-1, len(seeds))
+        curve, seconds, problem = _loop(model, steppers, steps, rates, callback, watched, experiment)
     record.end(run_ids, curve, seconds, flops * len(curve), inputs.device, _status(problem), problem)
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
     history = History(losses, seconds, _status(problem), ids)
     if type(problem) is KeyboardInterrupt:  # a sweep raises another kind, to stop the experiment around this training
-        done = f"{len(curve)} of {steps} steps"
-        warnings.warn(f"Training was interrupted after {done}: the model and its history can be used.", stacklevel=2)
+        warnings.warn(f"Training interrupted after {len(curve)} of {steps} steps: use what there is.", stacklevel=2)
     elif problem is not None:
-        if isinstance(problem, TrainingDiverged):
-            problem.history = history
+        problem.history = history
         raise problem
     return history
 
@@ -190,61 +178,38 @@ def _name(what):
     return what if isinstance(what, str) else getattr(what, "__name__", type(what).__name__)
 
 
-def _rates(learning_rate, replicates):
-    """The learning rate of each replicate, as a list."""
-    try:
-        rates = np.broadcast_to(np.asarray(learning_rate, dtype=float), replicates).tolist()
-    except (TypeError, ValueError):
-        rates = []
-    if not rates or not min(rates) >= 0:
-        raise ValueError(f"learning_rate={learning_rate}: give one number, or for an Ensemble of K a list of K.")
-    return rates
-
-
-def _examples(data, role, model):
-    """`data` as Examples that fit the model's number of replicates."""
+def _prepared(data, role, model):
+    """`data` as Examples that fit the model's number of replicates, and their tensors as the model takes them."""
     if not isinstance(data, Examples):
         inputs, targets = data
         data = Examples(gate.as_tensor(inputs, "inputs"), gate.as_tensor(targets, "targets"), role=role)
     if data.parts and len(data.parts) != len(getattr(model, "seeds", ())):
         raise ValueError(f"The examples are stacked for {len(data.parts)} replicates: train an Ensemble of as many.")
-    return data
+    return data, *gate.tensors(model, data.inputs, data.targets)
 
 
-def _try_an_update(net, inputs, targets, loss, build):
+def _try_an_update(net, inputs, targets, size, loss, build):
     """The FLOPs of one update, made by a copy. ValueError, in one sentence, for what cannot be trained."""
-    tensors = [*net.named_parameters(), *net.named_buffers()]
-    copies = {name: t.detach().clone().requires_grad_(t.requires_grad) for name, t in tensors}
-    trying = gate.refused(f"An update by a batch of {len(inputs)} examples fails")
+    copies = copy.deepcopy(dict([*net.named_parameters(), *net.named_buffers()]))
+    trying = gate.refused(f"An update by a batch of {size} examples fails")
     with trying, seeded(0), mode(net, training=True), torch.enable_grad(), FlopCounterMode(display=False) as counter:
         optimizer = build([copies[name] for name, _ in net.named_parameters()])
-        outputs = torch.func.functional_call(net, copies, (inputs,))
-        copy.deepcopy(loss)(outputs, targets).backward()
+        outputs = torch.func.functional_call(net, copies, (inputs[:size],))
+        copy.deepcopy(loss)(outputs, targets[:size]).backward()
         optimizer.step()
     return counter.get_total_flops()
 
 
-def _batches(n, size, seeds, place, apart=False):
+def _batches(n, size, seeds, place, first):
     """Row numbers of each batch, without end: [size] for one seed, [K, size] for a list of K.
 
-    `apart` counts the rows of replicate k from k n, for data of its own.
+    first   the row from which a replicate's own n rows are counted
     """
     generators = [torch.Generator().manual_seed(int(seed)) for seed in np.atleast_1d(seeds)]
-    first = torch.arange(len(generators)).unsqueeze(1) * (n if apart else 0)
     while True:
         order = torch.stack([torch.randperm(n, generator=generator) for generator in generators]) + first
         order = order.to(place).reshape(*np.shape(seeds), n)
         yield from order[..., : n - n % size].split(size, dim=-1)
-
-
-def _optimizer(choice, parameters, learning_rate, weight_decay, momentum):
-    if (momentum and choice != "sgd") or (weight_decay and callable(choice)):
-        raise ValueError('momentum is for optimizer="sgd", and a function sets momentum and weight decay itself.')
-    if callable(choice):
-        return choice(iter(parameters))
-    options = {"momentum": momentum} if choice == "sgd" else {}
-    kind = chosen("optimizer", choice, _OPTIMIZERS)
-    return kind(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True, **options)  # fused: in one call
 
 
 def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps, shares):
@@ -254,32 +219,23 @@ def _stepper(net, inputs, targets, batches, loss, optimizer, factor, steps, shar
     update is proportional to its learning rate, so the replicate goes that share of the way.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
-    partial = []
-    if shares is not None:
-        for parameter in net.parameters():
-            share = torch.tensor(shares).to(parameter).view(-1, *[1] * (parameter.ndim - 1))
-            partial.append((parameter, share))
+    partial = [] if shares is None else list(net.parameters())
 
     def step(done):
-        if factor is not _SCHEDULES["constant"]:
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * float(factor(done, steps))
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * float(factor(done, steps))
         batch = next(batches)
-        value = loss(net(_rows(inputs, batch)), _rows(targets, batch))
+        x, y = (values.index_select(0, batch.flatten()).unflatten(0, batch.shape) for values in (inputs, targets))
+        value = loss(net(x), y)
         optimizer.zero_grad()
         value.backward(torch.ones_like(value))  # the sum over replicates: each gets its own gradient
-        before = [parameter.detach().clone() for parameter, _ in partial]
+        before = [parameter.detach().clone() for parameter in partial]
         optimizer.step()
-        for (parameter, share), old in zip(partial, before, strict=True):
-            parameter.data = old.lerp_(parameter.data, share)
+        for parameter, old in zip(partial, before, strict=True):
+            parameter.data = old.lerp_(parameter.data, shares.view(-1, *[1] * (old.ndim - 1)))
         return value.detach()
 
     return step
-
-
-def _rows(values, batch):
-    """values[batch], by the quickest way for whole rows."""
-    return values.index_select(0, batch.flatten()).unflatten(0, batch.shape)
 
 
 def _of_each(loss):
@@ -298,54 +254,44 @@ def _of_each(loss):
 
 def _loop(model, steppers, steps, rates, callback, watched, title):
     """Take the steps. Returns the losses [steps done, K], the seconds taken, and what ended it early, or None."""
-    curve, fresh, done, seconds, problem = [], [[] for _ in steppers], 0, 0.0, None
+    curve, fresh, done, seconds, problem = [np.empty((0, len(rates)))], [[] for _ in steppers], 0, 0.0, None
 
     def look():
-        rows = min(map(len, fresh))  # replicates in turn are up to a turn apart when Ctrl-C comes
-        if rows:
-            losses = torch.stack([torch.stack(values[:rows]) for values in fresh], dim=-1)
-            curve.append(losses.cpu().double().numpy().reshape(rows, -1))
+        losses = [loss for row in zip(*fresh, strict=False) for loss in row]  # after Ctrl-C some are a turn ahead
+        if losses:
+            curve.append(torch.stack(losses).cpu().double().numpy().reshape(-1, len(rates)))
             fresh[:] = [[] for _ in steppers]
 
-    silent = os.environ.get("LABKIT_PROGRESS") == "0"
+    silent, stops = os.environ.get("LABKIT_PROGRESS") == "0", range(steps + 1)
     try:
         # miniters: drawn anew after a long callback
-        with tqdm(total=steps, desc=title or None, disable=silent, leave=False, delay=BAR_AFTER, miniters=1) as bar:
-            while True:
-                if done in watched:
-                    with seeded(0), mode(model, training=False), torch.no_grad():
-                        callback(done, model)
-                if done == steps:
-                    break
-                start, stop = time.perf_counter(), done + 1
-                while stop % _TURN and stop < steps and stop not in watched:
-                    stop += 1
+        with tqdm(total=steps, desc=title or None, disable=silent, leave=False, delay=_BAR_AFTER, miniters=1) as bar:
+            for stop in (i for i in stops if i % _TURN == 0 or i == steps or i in watched):
+                start = time.perf_counter()
                 for step, values in zip(steppers, fresh, strict=True):
                     for number in range(done, stop):
                         values.append(step(number))
                 done = stop
-                if done % _LOOK_EVERY == 0 or done == steps or done in watched:
+                if done and (done % _LOOK_EVERY == 0 or done == steps or done in watched):
                     look()
-                    _check_finite(curve[-1], done, steps, rates)
+                    _check_finite(curve[-1], done, rates)
                     bar.set_postfix(loss=f"{curve[-1][-1].mean():.3g}", refresh=False)
                 seconds += time.perf_counter() - start
                 bar.update(done - bar.n)
+                if done in watched:
+                    with seeded(0), mode(model, training=False), torch.no_grad():
+                        callback(done, model)
     except BaseException as error:  # Ctrl-C among them: what was trained so far is kept, and recorded
         problem = error
     look()
-    return np.concatenate(curve) if curve else np.empty(0), seconds, problem
+    return np.concatenate(curve), seconds, problem
 
 
-def _check_finite(losses, done, steps, rates):
+def _check_finite(losses, done, rates):
     """Raise TrainingDiverged where the latest losses [steps, K] hold NaN or infinity."""
-    bad = np.argwhere(~np.isfinite(losses))
-    if len(bad):
-        row, k = bad[0]
-        of = f" of replicate {k}" if len(rates) > 1 else ""
-        raise TrainingDiverged(
-            f"The loss{of} became {losses[row, k]} at step {done - len(losses) + row + 1} of {steps} with learning "
-            f"rate {rates[k]:g}: try a smaller one, such as {rates[k] / 10:g}, and look for extreme inputs."
-        )
+    for row, k in np.argwhere(~np.isfinite(losses))[:1]:
+        when = f"at step {done - len(losses) + row + 1} with learning rate {rates[k]:g}"
+        raise TrainingDiverged(f"The loss of replicate {k} became {losses[row, k]} {when}: try a smaller one.")
 
 
 def _status(problem):
@@ -369,11 +315,9 @@ class Ensemble(nn.Module):
         super().__init__()
         self.sizes, self.options = list(sizes), options
         self.seeds = [whole("seed", seed, most=2**32 - 1) for seed in seeds]
-        if not self.seeds:
-            raise ValueError("An Ensemble needs at least one seed: one for each replicate.")
         self.run_ids = [None] * len(self.seeds)
         replicates = zip(*(mlp(self.sizes, seed=seed, **options) for seed in self.seeds), strict=True)
-        self.layers = nn.Sequential(*map(batched, replicates))
+        self.layers = nn.Sequential(*map(_batched, replicates))
 
     def __len__(self):
         return len(self.seeds)
@@ -407,9 +351,7 @@ class Ensemble(nn.Module):
         Raises as `fit` does; when one replicate diverges, all stop. Two ways lead to the same result, and a fixed rule
         chooses the quicker: all replicates in one batched pass, or in turn, a few steps each.
         """
-        if "seed" in settings:
-            raise TypeError("An Ensemble has a seed for each replicate, given when it is made: leave seed out.")
-        return fit(self, examples, steps=steps, **settings)
+        return fit(self, examples, steps=steps, seed=0, **settings)  # seed: its own are used, and no other is taken
 
 
 def _all_at_once(ensemble, size, optimizer):
@@ -419,8 +361,8 @@ def _all_at_once(ensemble, size, optimizer):
     """
     if callable(optimizer) or len(ensemble) == 1:
         return False
-    on_cpu = ensemble.layers[0].weight.device.type == "cpu"
-    return not on_cpu or size * max(ensemble.sizes) <= 2**15  # beyond, sums take the time, and fit the cache less well
+    # On the CPU, beyond this size, sums take the time, and fit the cache less well.
+    return ensemble.layers[0].weight.device.type != "cpu" or size * max(ensemble.sizes) <= 2**15
 
 
 def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups=None):
@@ -437,27 +379,25 @@ def evaluate(model, examples, *, metric=accuracy, environment="held-out", groups
     """
     model = plain(model)
     ensemble = isinstance(model, Ensemble)
-    examples = _examples(examples, "test", model)
-    inputs, targets = gate.tensors(model, examples.inputs, examples.targets)
+    examples, inputs, targets = _prepared(examples, "test", model)
     outputs = gate.outputs(model, inputs) if ensemble else [gate.outputs(model, inputs)]
     targets = targets if examples.parts else [targets] * len(outputs)
     masks = {"": np.ones(len(examples), dtype=bool)} | ({} if groups is None else _masks(groups, len(examples)))
-    values = {}
-    for group, mask in masks.items():
-        pairs = zip(outputs, targets, strict=True)
-        values[group] = [float(gate.compared(metric, y[mask], t[mask])) for y, t in pairs]
+    values = []
+    for mask in masks.values():
+        values.append([float(gate.compared(metric, y[mask], t[mask])) for y, t in zip(outputs, targets, strict=True)])
 
     ledger = Ledger()
     place = {"name": environment} if isinstance(environment, str) else environment
     row = {"environment_id": ledger.environment(place), "metric": _name(metric)}
     runs = list(zip(gate.run_ids(model), record.splits(ledger, examples, len(outputs)), strict=True))
     rows = []
-    for group, mask in masks.items():
+    for (group, mask), measured in zip(masks.items(), values, strict=True):
         row |= {"group_name": group, "n_examples": int(mask.sum())}
-        for (run_id, split_id), value in zip(runs, values[group], strict=True):
+        for (run_id, split_id), value in zip(runs, measured, strict=True):
             rows.append({**row, "run_id": run_id, "split_id": split_id, "value": value})
     ledger.record("evaluation", rows)
-    results = {group: np.array(each) if ensemble else each[0] for group, each in values.items()}
+    results = dict(zip(masks, np.array(values) if ensemble else [value for (value,) in values], strict=True))
     return results if groups is not None else results[""]
 
 
@@ -467,5 +407,5 @@ def _masks(groups, n):
     names = groups.astype(str)
     if groups.shape != (n,) or (pd.isna(groups) | (np.char.strip(names) == "")).any():
         raise ValueError(f"groups must give each of the {n} examples a group's name, such as 'unknown'.")
-    order = np.unique(names if groups.dtype == object else groups).astype(str)
-    return {name: names == name for name in order.tolist()}
+    order = np.unique(names if groups.dtype == object else groups)
+    return {name: names == name for name in order.astype(str).tolist()}

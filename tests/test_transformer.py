@@ -188,21 +188,9 @@ def test_fit_trains_and_records_a_transformer(tmp_path):
     torch.testing.assert_close(again(x), model(x))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"width": 10}, "multiple of heads"),
-        ({"positions": "rotary"}, "positions='rotary' is unknown: choose from learned"),
-    ],
-)
-def test_transformer_refuses_what_does_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
-        small(**options)
-
-
-def test_attention_refuses_odd_sizes():
-    with pytest.raises(ValueError, match="multiple of heads=4"):
-        Attention(10, 4)
+def test_transformer_refuses_positions_that_it_does_not_know():
+    with pytest.raises(ValueError, match="positions='rotary' is unknown: choose from learned"):
+        small(positions="rotary")
 
 
 TOKENS = torch.randint(8, (30, 6), generator=torch.Generator().manual_seed(0))
