@@ -73,6 +73,8 @@ def mlp(sizes, *, seed, activation="relu", norm=None, residual=False, init="defa
     names = [activation] * len(widths) if isinstance(activation, str) else activation
     activations = [chosen("activation", name, _ACTIVATIONS) for name in names]
     normalise, draw = chosen("norm", norm, _NORMS), chosen("init", init, _INITS)
+    if residual and len(set(widths)) != 1:
+        raise ValueError(f"sizes={list(sizes)}: residual blocks need hidden layers of one width, at least one.")
 
     with seeded(seed):
         linears = []
@@ -167,6 +169,8 @@ class Attention(nn.Module):
 
     def __init__(self, width, heads, *, causal=False, relative=0):
         super().__init__()
+        if width % heads:
+            raise ValueError(f"width={width} must be a multiple of heads={heads}.")
         self.heads, self.causal, self.relative = heads, causal, relative
         self.query_key_value, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         if relative:

@@ -59,9 +59,13 @@ class History:
 def device(choice=None):
     """The torch.device to use: `choice`, else the variable LABKIT_DEVICE, else CUDA where there is a GPU, else the CPU.
 
-    Apple's GPU is used only when asked for ("mps"). PyTorch says what is missing when a model is moved there.
+    Apple's GPU is used only when asked for ("mps"). Raises RuntimeError when what was asked for is missing.
     """
-    return torch.device(choice or os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = torch.device(choice or os.environ.get("LABKIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (place.index or 0) >= found.get(place.type, 1):
+        raise RuntimeError(f'PyTorch {torch.__version__} finds no {place}: install its driver, or use device="cpu".')
+    return place
 
 
 _device = device  # for functions with an argument of that name
@@ -104,8 +108,9 @@ def fit(
                     each step in `callback_steps`, by default range(steps + 1). It does not change the training
 
     The model's `run_id` becomes that of the run. Ctrl-C stops early with a warning; model and history can be used.
-    Raises ValueError or TypeError for data and settings that do not fit, before anything is trained or recorded: one
-    update is tried on a copy. TrainingDiverged when the loss becomes NaN or infinite. Built in notebook 00.
+    Raises ValueError or TypeError for data and settings that do not fit, and RuntimeError for a missing device, before
+    anything is trained or recorded: one update is tried on a copy. TrainingDiverged when the loss becomes NaN or
+    infinite. Built in notebook 00.
     """
     steps, batch_size = whole("steps", steps, 1), whole("batch_size", batch_size, 1)
     learner = plain(model)  # without the wrapper of torch.compile
@@ -122,6 +127,9 @@ def fit(
     net = learner[0] if ensemble else learner
     architecture = record.describe(net)  # before a trial can change what the model counts
     gate.check_fit(net, *rows, loss)
+
+    if (momentum and optimizer != "sgd") or (weight_decay and callable(optimizer)):
+        raise ValueError('momentum is for optimizer="sgd", and a function sets momentum and weight decay itself.')
 
     def build(parameters, rate):
         if callable(optimizer):
@@ -166,7 +174,9 @@ def fit(
     losses, ids = (curve, run_ids) if ensemble else (curve[:, 0], run_ids[0])
     history = History(losses, seconds, _status(problem), ids)
     if type(problem) is KeyboardInterrupt:  # a sweep raises another kind, to stop the experiment around this training
-        warnings.warn(f"Training interrupted after {len(curve)} of {steps} steps: use what there is.", stacklevel=2)
+        warnings.warn(
+            f"Training was interrupted after {len(curve)} of {steps} steps: the model can be used.", stacklevel=2
+        )
     elif problem is not None:
         problem.history = history
         raise problem
@@ -290,8 +300,10 @@ def _loop(model, steppers, steps, rates, callback, watched, title):
 def _check_finite(losses, done, rates):
     """Raise TrainingDiverged where the latest losses [steps, K] hold NaN or infinity."""
     for row, k in np.argwhere(~np.isfinite(losses))[:1]:
+        of = f" of replicate {k}" if len(rates) > 1 else ""
         when = f"at step {done - len(losses) + row + 1} with learning rate {rates[k]:g}"
-        raise TrainingDiverged(f"The loss of replicate {k} became {losses[row, k]} {when}: try a smaller one.")
+        smaller = f"try a smaller one, such as {rates[k] / 10:g}, and look for extreme inputs"
+        raise TrainingDiverged(f"The loss{of} became {losses[row, k]} {when}: {smaller}.")
 
 
 def _status(problem):
@@ -315,6 +327,8 @@ class Ensemble(nn.Module):
         super().__init__()
         self.sizes, self.options = list(sizes), options
         self.seeds = [whole("seed", seed, most=2**32 - 1) for seed in seeds]
+        if not self.seeds:
+            raise ValueError("An Ensemble needs at least one seed: one for each replicate.")
         self.run_ids = [None] * len(self.seeds)
         replicates = zip(*(mlp(self.sizes, seed=seed, **options) for seed in self.seeds), strict=True)
         self.layers = nn.Sequential(*map(_batched, replicates))
