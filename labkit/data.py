@@ -1,7 +1,7 @@
 """Datasets with a fingerprint, a datasheet and a record of every change: scikit-learn's digits, our own MNIST-1D, the
 text of Python's standard library, and generated tasks.
 
-Nothing is downloaded. `Dataset` is a whole data set, `Examples` the part of it that a model meets, and `Split` its
+Nothing is downloaded. `Dataset` is a whole data set, `Examples` the part of it that a model meets, and a split its
 training, validation and test part together.
 """
 
@@ -154,7 +154,7 @@ def stack(parts):
 
 
 # Training, validation and test Examples that share no row. `validation` is None where its size was 0.
-Split = namedtuple("Split", ["train", "validation", "test"])
+_Split = namedtuple("Split", ["train", "validation", "test"])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -201,7 +201,7 @@ class Dataset:
             tensors = _each(lambda values: values[rows], whole)
             return dataclasses.replace(whole, role=role, **tensors) if len(rows) else None
 
-        return Split(part("train", rest[validation:]), part("validation", rest[:validation]), part("test", test))
+        return _Split(part("train", rest[validation:]), part("validation", rest[:validation]), part("test", test))
 
     def split(self, seed, *, test=500, validation=200):
         """Training, validation and test rows by one random permutation drawn from `seed`; sizes in examples.
@@ -337,7 +337,7 @@ def sparse_parity(n, seed=0, *, tasks=32, bits=12, chosen=3, exponent=1.4):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Text:
+class _Text:
     """A text, as the class numbers of its characters, in two parts that share no file.
 
     train, test  uint8 tensors [n]
@@ -366,7 +366,7 @@ class Text:
 
 @functools.cache
 def library_text():
-    """The text of the Python standard library that runs this code, read in place: a Text with 96 different characters.
+    """The text of the Python standard library that runs this code, read in place: a text with 96 different characters.
 
     Taken are its .py files of printable ASCII characters and line ends, without tests and installed packages; every
     20th file (by name) is the test part. It differs from one Python to the next: the fingerprint tells them apart.
@@ -384,7 +384,7 @@ def library_text():
     about = {"name": "Python standard library", "licence": "PSF-2.0", "datasheet": "data/library_text.md"}
     sizes = {"n_examples": len(train) + len(test), "n_features": 1, "n_classes": len(alphabet)}
     sha256 = _fingerprint(train, test)
-    return Text(train, test, alphabet.decode(), sha256, {"sha256": sha256, "source": source, **about, **sizes})
+    return _Text(train, test, alphabet.decode(), sha256, {"sha256": sha256, "source": source, **about, **sizes})
 
 
 def long_run(name):

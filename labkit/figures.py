@@ -43,10 +43,8 @@ def show(fig, *, alt, caption, data=None):
     caption  plain text below the figure, also without measured digits.
     data     a DataFrame, or what makes one, to list instead of the numbers that `numbers` reads off the figure.
 
-    Raises TypeError when `fig` is no Figure, ValueError when alt or caption is empty or holds a decimal number.
+    Raises ValueError when alt or caption is empty or holds a decimal number.
     """
-    if not isinstance(fig, mpl.figure.Figure):
-        raise TypeError(f"show() needs a matplotlib Figure, not {type(fig).__name__}: pass fig or ax.figure.")
     alt, caption = _sentence(alt, "alt"), _sentence(caption, "caption")
     try:
         panels = numbers(fig) if data is None else [("", _with_index(data))]
@@ -69,10 +67,8 @@ def slider(frames, *, alt, caption, name="Shown"):
     It needs no kernel: it works by mouse and keyboard in JupyterLab, in Colab and on a page. Where scripts are
     stripped, as on GitHub, the first figure stands alone. As in `show`, texts hold no measured digits.
 
-    Raises ValueError for figures of different sizes, and for a text that is empty or holds a decimal number.
+    Raises ValueError for a text that is empty or holds a decimal number.
     """
-    if len({tuple(fig.get_size_inches()) for fig in frames.values()}) > 1:
-        raise ValueError("slider() needs figures of one size, or the page would jump: give all the same figsize.")
     caption, name = _sentence(caption, "caption"), _sentence(name, "name")
     shown = []
     for label, fig in frames.items():
@@ -125,8 +121,6 @@ def digit_grid(images, titles=None, *, columns=10, **imshow):
     """
     images = _array(images)
     side = round(images[0].size ** 0.5)
-    if images[0].size != side**2 or (titles is not None and len(titles) != len(images)):
-        raise ValueError(f"digit_grid() needs n square images and, if any, n titles; the images are {images.shape}.")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     size = (0.75 * columns, (0.75 if titles is None else 0.96) * rows)
@@ -159,11 +153,8 @@ def _sentence(text, name):
 def _display(template, fig, tables="", **texts):
     """Shows an HTML file of this folder, filled in. The figure has more pixels than it is wide, so text stays sharp."""
     texts = {name: escape(str(text)) for name, text in texts.items()}
-    display(HTML(_filled(template, tables=tables, width=round(96 * fig.get_figwidth()), **texts)))
-
-
-def _filled(template, **parts):
-    return Template(Path(__file__).with_name(template).read_text(encoding="utf-8").rstrip()).substitute(parts)
+    page = Template(Path(__file__).with_name(template).read_text(encoding="utf-8").rstrip())
+    display(HTML(page.substitute(tables=tables, width=round(96 * fig.get_figwidth()), **texts)))
 
 
 def _png(fig):
@@ -208,7 +199,7 @@ def numbers(fig):
 def _panel(axes, unread):
     """What is drawn in axes, as one table; `unread` counts what is not in it."""
     parts = {id(part) for group in axes.containers for part in (*group.get_children(), getattr(group, "errorbar", 0))}
-    series = []
+    series = [pd.DataFrame()]
     for artist in (*axes.containers, *axes.lines, *axes.collections, *axes.patches, *axes.images, *axes.child_axes):
         label = str(artist.get_label())
         unnamed = not label or label.startswith(("_child", "_container", "_nolegend_"))
@@ -220,11 +211,9 @@ def _panel(axes, unread):
             unread[type(artist).__name__] += 1
             continue
         if unnamed:
-            label = "reference line" if frame.shape[1] == 1 else f"series {len(series) + 1}"
+            label = "reference line" if frame.shape[1] == 1 else f"series {len(series)}"
         if len(frame):
             series.append(frame.assign(series=label))
-    if not series:
-        return pd.DataFrame()
     columns = ["x", "y", "low", "high", "low x", "high x"]
     table = pd.concat(series, ignore_index=True).filter(["series", *columns, "value"])
     for column in table.columns.intersection(columns):
@@ -268,8 +257,7 @@ def _with_ends(points, bars):
     for along, ranges in zip("x" * bars.has_xerr + "y" * bars.has_yerr, bars[2], strict=True):
         segments = np.array([path.vertices for path in ranges.get_paths()]).reshape(-1, 2, 2)
         value, place, ends = (0, "y", ["low x", "high x"]) if along == "x" else (1, "x", ["low", "high"])
-        around = pd.DataFrame(np.sort(segments[:, :, value]), columns=ends)
-        around[place] = segments[:, 0, 1 - value]
+        around = pd.DataFrame(np.sort(segments[:, :, value]), columns=ends).assign(**{place: segments[:, 0, 1 - value]})
         if len(points) in (0, len(around)):
             points = points.combine_first(around)
         else:  # `errorevery` leaves some points without
@@ -282,8 +270,7 @@ def _band(band):
     halves = [np.split(path.vertices[:-1], 2) for path in band.get_paths()]
     one = np.concatenate([half[1:] for half, _ in halves])
     other = np.concatenate([half[:0:-1] for _, half in halves])
-    if not np.array_equal(one[:, 0], other[:, 0]):
-        raise NotImplementedError
+    np.testing.assert_array_equal(one[:, 0], other[:, 0])  # or it is another polygon
     low, high = np.sort([one[:, 1], other[:, 1]], axis=0)
     return {"x": one[:, 0], "low": low, "high": high}
 
@@ -319,15 +306,11 @@ def _table(title, frame, every=1):
         kept = frame[place % every == 0]
         title = f"{title} {len(kept)} of {len(frame)} rows, evenly spaced.".strip()
         frame = kept
-    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in frame.columns)
-    rows = ["".join(f"<td>{_cell(value)}</td>" for value in row) for row in frame.itertuples(index=False, name=None)]
-    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
-    return _filled("table.html", title=escape(title), head=head, body=body)
+    with pd.option_context("display.max_colwidth", None):
+        rows = frame.to_html(index=False, na_rep="", float_format=_digits).partition(">")[2]
+    return f'<table class="measured">\n<caption>{escape(title)}</caption>{rows}'
 
 
-def _cell(value):
-    """Floats to four significant digits, whole ones below a million in full; nothing for what is missing."""
-    if isinstance(value, float | np.floating) and np.isfinite(value):
-        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
-    missing = pd.api.types.is_scalar(value) and pd.isna(value)
-    return "" if missing else escape(str(value).removesuffix(" 00:00:00"))
+def _digits(value):
+    """Four significant digits; whole numbers below a million in full."""
+    return f"{value:.6g}" if float(value).is_integer() else f"{value:.4g}"

@@ -176,7 +176,7 @@ class Ledger:
         import torch
 
         row = {
-            "notebook": notebook_name(),
+            "notebook": _notebook_name(),
             "pid": os.getpid(),
             "python": platform.python_version(),
             "torch": str(torch.__version__),
@@ -389,7 +389,7 @@ def _json(value):
 # The session ----------------------------------------------------------------------------------------------------------
 
 
-def notebook_name() -> str:
+def _notebook_name() -> str:
     """The notebook's name as our runner or Jupyter gives it, else the script's."""
     if name := os.environ.get("LABKIT_NOTEBOOK") or Path(os.environ.get("JPY_SESSION_NAME", "")).stem:
         return name

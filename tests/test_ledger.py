@@ -250,7 +250,7 @@ def test_name_of_the_notebook(monkeypatch, variables, main, expected):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.modules["__main__"], "__file__", main, raising=False)
-    assert module.notebook_name() == expected
+    assert module._notebook_name() == expected
 
 
 def test_labkit_fingerprint_follows_the_code(tmp_path, monkeypatch):
@@ -526,7 +526,7 @@ def test_the_system_is_one_row_a_run(ledger):
     ledger.record("claim_run", [{"claim_id": id, "run_id": runs[1]} for id in claims])
     first, second = rows(ledger, "system")
     assert first == {
-        "run_id": 1, "notebook": module.notebook_name(), "experiment": "width", "dataset": "digits",
+        "run_id": 1, "notebook": module._notebook_name(), "experiment": "width", "dataset": "digits",
         "architecture": "MLP", "n_parameters": 650, "status": "running", "final_loss": 0.5, "device": "cpu",
         "seconds": 3.5, "evaluations": 3, "claims": 0,
     }  # fmt: skip

@@ -39,7 +39,6 @@ from scipy import stats
 from tqdm import tqdm
 
 import labs
-from labkit import sweep
 from labkit.ledger import Ledger, outputs_dir
 
 TRANSFORMS = {"linear": np.asarray, "yes/no": np.asarray, "log": np.log, "logit": lambda p: np.log(p / (1 - p))}
@@ -249,7 +248,8 @@ def renew(target, sources, replicates):
     """Measure the notebooks whose rows are out of date, side by side. Returns a sentence for each that failed."""
     due = [source for source in sources if not target.is_up_to_date(source, replicates)]
     problems, calls = [], (joblib.delayed(measure)(target, source, replicates) for source in due)
-    with joblib.parallel_config(backend="loky", n_jobs=min(sweep.processes(), len(due) or 1), inner_max_num_threads=1):
+    jobs = min(int(os.environ.get("LABKIT_JOBS") or joblib.cpu_count()), len(due) or 1)
+    with joblib.parallel_config(backend="loky", n_jobs=jobs, inner_max_num_threads=1):
         finished = joblib.Parallel(return_as="generator_unordered", batch_size=1)(calls)
         for rows, problem in tqdm(finished, desc=target.tool, total=len(due), unit="notebook", disable=None):
             problems += [problem] if problem else []
