@@ -80,7 +80,7 @@ def save_table(frame, name) -> Path | None:
 def labkit_sha256() -> str:
     """Fingerprint of labkit's code: its files' names and contents, the same with the line ends of any system."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".sql")):
+    for path in sorted(path for path in Path(__file__).parent.iterdir() if path.is_file()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()
 

@@ -286,7 +286,7 @@ WITH_NAN[3, 2] = float("nan")
         ),
         ((INPUTS, TARGETS), {"optimizer": "adma"}, "optimizer='adma' is unknown: choose from sgd, adam, adamw"),
         ((INPUTS, TARGETS), {"schedule": "linear"}, "schedule='linear' is unknown: choose from constant, cosine"),
-        ((INPUTS, TARGETS), {"momentum": 0.9}, "momentum is for optimizer=\"sgd\""),
+        ((INPUTS, TARGETS), {"momentum": 0.9}, 'momentum is for optimizer="sgd"'),
         (
             data.stack([data.Examples(INPUTS, TARGETS)] * 2),
             {},
