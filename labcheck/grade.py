@@ -36,11 +36,10 @@ import traceback
 from collections import deque
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
 
 from labcheck import grade_one, sandbox
 from labcheck.gradebook import Gradebook, earned, plain, possible
-from labcheck.submissions import FAILED, GRADED, Submission, find
+from labcheck.submissions import FAILED, GRADED, find
 from labkit.ledger import outputs_dir
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,20 +63,12 @@ class Refused(ValueError):
 # Grading --------------------------------------------------------------------------------------------------------------
 
 
-class Work(NamedTuple):
-    """A submission that is graded now."""
-
-    submission: Submission
-    process: multiprocessing.Process
-    deadline: float
-
-
 class Grader:
     """Grades submissions side by side, each in a process of its own: what ends that costs no other submission."""
 
     def __init__(self, seeds, jobs, settings):
         self.seeds, self.jobs, self.settings = seeds, jobs, settings
-        self.works = {}  # the end of a pipe, where the result comes -> Work
+        self.works = {}  # the end of a pipe, where the result comes -> (submission, process, deadline)
 
     def grade_all(self, submissions, report):
         """Fill in the results. `report(submission)` is called after each."""
@@ -107,35 +98,31 @@ class Grader:
             return False
         theirs.close()  # so that the pipe ends with the process
         deadline = time.monotonic() + self.settings.limits.total_seconds + PATIENCE
-        self.works[connection] = Work(submission, process, deadline)
+        self.works[connection] = submission, process, deadline
         return True
 
     def _finished(self):
         """The submissions that are graded by now, after a short wait."""
-        for work in self.works.values():
-            if time.monotonic() > work.deadline:
-                work.process.kill()
+        for _, process, deadline in self.works.values():
+            if time.monotonic() > deadline:
+                process.kill()
         # With a time-out: a signal that reaches another thread is seen only when the wait is over.
         for connection in wait(list(self.works), timeout=0.5):
-            submission, process, _ = self.works[connection]
-            try:
+            submission, process, _ = self.works.pop(connection)
+            with connection, contextlib.suppress(EOFError):
                 submission.result = connection.recv()
-            except EOFError:
-                process.join()
-                submission.result = {"log": f"The grader's process ended (exit status {process.exitcode})."}
             process.join()
-            connection.close()
-            del self.works[connection]
+            if not submission.result:
+                submission.result = {"log": f"The grader's process ended (exit status {process.exitcode})."}
             yield submission
 
     def _end(self):
         """End what still runs: they are told to, and end their sandboxes."""
-        for work in self.works.values():
-            work.process.terminate()
-        for work in self.works.values():
-            work.process.join(timeout=5)
-            work.process.kill()
-            work.process.join()
+        for _, process, _ in self.works.values():
+            process.terminate()
+        for _, process, _ in self.works.values():
+            process.join(timeout=5)
+            process.kill()
 
 
 # The command ----------------------------------------------------------------------------------------------------------

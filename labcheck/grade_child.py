@@ -9,6 +9,8 @@ whatever the code does to this process, it can only send wrong replies.
 
 import ast
 import contextlib
+import gc
+import importlib
 import json
 import linecache
 import os
@@ -26,33 +28,41 @@ import labkit
 from labcheck import check
 from labcheck.exercise import Call
 from labcheck.perform import Printed, TimeUp, perform, time_limit
+from labcheck.sandbox import Limits
 from labcheck.transport import decode, encode
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 TIMING = {"time", "timeit", "prun", "capture"}  # magics that run the code after them
+PRINTED_BYTES = 20_000  # of a cell, that are kept
 TOO_LARGE = "returns more than a grader takes ({size:.0f} MB where {limit:.0f} MB are much)"
 
 
 def serve(start):
     """Carry out requests until there are no more."""
-    confine(start)
+    limits, pid = Limits(**start["limits"]), os.getpid()
+    confine(limits, start)
     requests, replies = take_pipes()
     sys.modules["labcheck.labs"] = None  # importing it fails: the checks are not for this process
     sys.modules["labkit.check"] = labkit.check = check  # where labs of the first edition look for it
-    submission = Submission(start)
+    submission = Submission()
+    gc.disable()  # until the first call: imports take a fifth less
     for line in requests:
         request = json.loads(line)
         try:
             text = json.dumps({"token": request["token"]} | submission.carry_out(request))
-            if len(text) > start["reply_bytes"]:
-                raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=start["reply_bytes"] / 1e6))
+            if len(text) > limits.reply_bytes:
+                raise ValueError(TOO_LARGE.format(size=len(text) / 1e6, limit=limits.reply_bytes / 1e6))
         except BaseException as error:  # an answer that no pipe can carry
             text = json.dumps({"token": request["token"], "kind": type(error).__name__, "sentence": str(error)})
+        if os.getpid() != pid:  # a process that the learner's code has forked, and that came back here
+            os._exit(0)
+        if start["isolated"] and "target" in request:
+            end_others()
         replies.write(text + "\n")
         replies.flush()
 
 
-def confine(start):
+def confine(limits, start):
     """Give up what this process may do, for good. Windows knows no such limits."""
     try:
         import resource
@@ -64,12 +74,15 @@ def confine(start):
         os.setgroups([])
         os.setgid(start["user"])
         os.setuid(start["user"])
-    for name, value in start["rlimits"].items():
-        number = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(number)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(hard, value)
-        with contextlib.suppress(OSError, ValueError):  # macOS has some in name alone
-            resource.setrlimit(number, (value, value))
+    values = {
+        "CPU": limits.cpu_seconds, "DATA": limits.memory, "AS": limits.address_space, "FSIZE": limits.file_bytes,
+        "NOFILE": limits.open_files, "CORE": 0,
+    }  # fmt: skip
+    if start["isolated"]:  # elsewhere the system would count all processes of the caller
+        values["NPROC"] = limits.processes
+    for name, value in values.items():
+        with contextlib.suppress(OSError, ValueError):  # the caller's own limit is lower, or macOS has none of it
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
 
 
 def take_pipes():
@@ -78,7 +91,6 @@ def take_pipes():
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nothing, number)
-    os.close(nothing)
     return requests, replies
 
 
@@ -94,84 +106,77 @@ def end_others():
 class Submission:
     """The cells of a submission and the names that they define."""
 
-    def __init__(self, start):
-        self.isolated, self.printed_bytes = start["isolated"], start["printed_bytes"]
+    def __init__(self):
         self.cells, self.unused = {}, set()
         self.namespace = notebook_namespace()
 
     def carry_out(self, request):
         match request:
             case {"cells": cells}:
-                self.cells = {number: Cell(number, source, experiment) for number, source, experiment in cells}
-                self.unused = unused_imports(cell.tree for cell in self.cells.values())
-                return {}
+                self.cells = {number: cell for number, *cell in cells}
+                self.unused = unused_imports(self.cells)
             case {"cell": number, "seconds": seconds}:
-                return self.run_cell(self.cells[number], seconds)
+                return self.run_cell(number, seconds)
             case {"target": _}:
                 return self.run_call(request)
+            case _:  # is it ready? It is when it may still read a package that it has not read yet
+                importlib.import_module("labkit.ledger")
+        return {}
 
-    def run_cell(self, cell, seconds):
+    def run_cell(self, number, seconds):
         """Run a cell; an error becomes a sentence."""
-        printed = Printed(self.printed_bytes)
-        reply = {"error": "", "kind": ""}
+        filename, printed, error = f"<cell {number}>", Printed(PRINTED_BYTES), None
         with redirect_stdout(printed), redirect_stderr(printed):
             try:
                 with time_limit(seconds):
-                    cell.run(self.namespace, self.unused)
-            except BaseException as error:
-                reply = {"error": describe(error, cell.filename, seconds), "kind": type(error).__name__}
-        return reply | {"printed": printed.getvalue()}
+                    tree = parsed(*self.cells[number], filename)
+                    tree.body = [used for statement in tree.body if (used := without(statement, self.unused))]
+                    exec(compile(tree, filename, "exec", dont_inherit=True), self.namespace)
+            except BaseException as stopped:
+                error = stopped
+        sentence = describe(error, filename, seconds) if error else ""
+        return {"error": sentence, "kind": type(error).__name__, "printed": printed.getvalue()}
 
     def run_call(self, request):
         """Carry out a check's `Call`. A function arrives as its source, with the name of this file instead of its own,
         so that no message shows its lines."""
+        gc.freeze()
+        gc.enable()
         target = request["target"]
         if "source" in request:
             scope = {}
             exec(compile(ast.parse(request["source"]), __file__, "exec", dont_inherit=True), scope)
             target = scope[target]
         reply = perform(Call(target, decode(request["arguments"])), self.namespace, request["seconds"])
-        if self.isolated:  # elsewhere it would end what is not its own
-            end_others()
         return vars(reply) | {"value": encode(reply.value)}
 
 
 # Cells ----------------------------------------------------------------------------------------------------------------
 
 
-class Cell:
-    """A code cell: what of it runs, as a tree, or the error that says why nothing does."""
+def parsed(source, experiment, filename):
+    """The tree of what runs of a cell. Its lines are left where tracebacks look for them.
 
-    def __init__(self, number, source, experiment):
-        self.filename, self.tree, self.error = f"<cell {number}>", ast.Module([], []), None
-        try:
-            self.tree = parsed(source, self.filename)
-        except Exception as error:
-            self.error = error
-        if experiment:  # an answer can have got into its cell
-            self.tree.body = [statement for statement in self.tree.body if is_definition(statement)]
-
-    def run(self, namespace, unused):
-        if self.error:
-            raise self.error
-        self.tree.body = [used for statement in self.tree.body if (used := without(statement, unused))]
-        exec(compile(self.tree, self.filename, "exec", dont_inherit=True), namespace)
-
-
-def parsed(source, filename):
-    """The tree of a cell's source, whose lines are left where tracebacks look for them."""
+    Of an experiment only functions, classes and imports run: an answer can have got into its cell.
+    """
     code = TransformerManager().transform_cell(source)
     linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
-    return ast.parse(code, filename)
+    tree = ast.parse(code, filename)
+    if experiment:
+        tree.body = [statement for statement in tree.body if is_definition(statement)]
+    return tree
 
 
 def is_definition(statement):
     return isinstance(statement, DEFINITIONS) or isinstance(getattr(statement, "value", None), ast.Lambda)
 
 
-def unused_imports(trees):
+def unused_imports(cells):
     """The names that imports bind and nothing uses: of modules for experiments, which do not run. PyTorch takes 2 s."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    nodes = []
+    for cell in cells.values():
+        with contextlib.suppress(Exception):  # a cell that is no Python stops when it is run
+            nodes += ast.walk(parsed(*cell, ""))
     docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     for node in nodes:  # `eval` and magics take code as text
@@ -212,7 +217,7 @@ class Shell:
     def run_cell_magic(self, name, line, cell):
         if name in TIMING:
             filename = f"<%{name}>"
-            exec(compile(parsed(cell, filename), filename, "exec", dont_inherit=True), self.namespace)
+            exec(compile(parsed(cell, False, filename), filename, "exec", dont_inherit=True), self.namespace)
 
     def getoutput(self, *_, **__):
         return []

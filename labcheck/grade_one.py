@@ -26,6 +26,7 @@ import numpy as np
 
 from labcheck import check
 from labcheck.exercise import Reply
+from labcheck.grade_child import PRINTED_BYTES
 from labcheck.perform import PRINTED
 from labcheck.sandbox import Child, GraderError, Limits, Lost
 from labcheck.transport import decode, encode
@@ -103,7 +104,7 @@ class Session:
     def _run_cell(self, number):
         reply = self.child.ask({"cell": number}, self.limits.cell_seconds)
         self.errors[number] = str(reply.get("error") or reply.get("sentence") or "")[:MESSAGE]
-        self.printed = (self.printed + str(reply.get("printed", "")))[: self.limits.printed_bytes]
+        self.printed = (self.printed + str(reply.get("printed", "")))[:PRINTED_BYTES]
         if reply.get("kind") == "MemoryError":  # which may still hold it
             raise Lost(f"uses more than {self.limits.memory / 1e9:.1f} GB of memory")
 
