@@ -160,7 +160,7 @@ def look_at_isolation(chosen, limits):
         raise Refused(NOT_INSTALLED)
     for path in (chosen.folder, chosen.out, chosen.private):
         for seen in sandbox.visible():
-            if Path(path).resolve().is_relative_to(seen):
+            if Path(path).resolve().is_relative_to(Path(seen).resolve()):
                 raise Refused(f"{path} lies in {seen}, where submissions can read it: move it.")
     try:
         sandbox.try_out(limits)
