@@ -119,8 +119,9 @@ class Submission:
                 return self.run_cell(number, seconds)
             case {"target": _}:
                 return self.run_call(request)
-            case _:  # is it ready? It is when it may still read a package that it has not read yet
-                importlib.import_module("labkit.ledger")
+            case _:  # is it ready? It is when it can still start a thread, and read what it has not read yet
+                with time_limit(request["seconds"]):
+                    importlib.import_module("labkit.ledger")
         return {}
 
     def run_cell(self, number, seconds):

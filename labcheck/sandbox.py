@@ -151,7 +151,9 @@ class Child:
             GraderError: this machine cannot start it.
         """
         try:
-            self.ask({}, START_SECONDS)
+            reply = self.ask({}, START_SECONDS)
+            if reply.get("kind"):
+                raise Lost(f"says {reply['sentence']}")
         except Lost as lost:
             self.kill()
             errors = self.process.stderr.read().decode(errors="replace").strip()

@@ -305,3 +305,9 @@ def test_what_a_submission_sees_is_what_the_guide_says(graded):
 def test_nothing_is_left_running(graded):
     words = [word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or []]
     assert graded.mark not in words
+
+
+def test_a_sandbox_in_which_no_thread_can_start_is_reported_before_the_first_submission():
+    """As on old systems, which count all processes of the user."""
+    with pytest.raises(sandbox.GraderError, match="can't start new thread"):
+        sandbox.try_out(sandbox.Limits(processes=1))
