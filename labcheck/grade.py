@@ -13,7 +13,10 @@ feedback/<student>_<lab>.html; where the grader itself failed on a submission, l
 grading wrote there is kept, in earlier_1/ and so on. The exit status is 1 where the grader failed on a submission or
 something could not be written. labs/INSTRUCTORS.md tells more, also what this protects from and what not.
 
-submissions.py reads, grade_one.py grades in the processes of children.py, gradebook.py writes.
+Each submission runs in a sandbox of bubblewrap. Where there is none, `--not-isolated` grades without, and the gradebook
+says so.
+
+submissions.py reads, grade_one.py grades with sandbox.py and grade_child.py, gradebook.py writes.
 """
 
 if __name__ == "__main__":
@@ -23,22 +26,18 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
-import json
+import multiprocessing
 import os
-import queue
 import secrets
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
+import time
 import traceback
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections import deque
+from multiprocessing.connection import wait
 from pathlib import Path
 
-import psutil
-
-from labcheck import grade_one, isolated, processes
+from labcheck import grade_one, sandbox
 from labcheck.gradebook import Gradebook, earned, plain, possible
 from labcheck.submissions import FAILED, GRADED, find
 from labkit.ledger import outputs_dir
@@ -46,6 +45,15 @@ from labkit.ledger import outputs_dir
 ROOT = Path(__file__).resolve().parent.parent
 PRIVATE = ROOT / "labs" / "private"
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # signals by which a user, a system or a lost connection ends us
+PATIENCE = 180  # seconds for a submission besides those that it may take: starting, comparing, cleaning up
+PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")  # a fork has all imported
+
+NOT_INSTALLED = (
+    "Submissions run in a sandbox of bubblewrap, which is not installed: on Linux `apt install bubblewrap` gets it; or "
+    "say `--not-isolated` in a container that holds nothing else: without a sandbox, code can do all that you can."
+)
+NO_SANDBOX = "bubblewrap makes no sandbox here (with `--not-isolated` a submission can do all that you can). {error}"
+UNSAFE = "Not isolated: a submission can do all that you can, and change the points of others."
 
 
 class Refused(ValueError):
@@ -55,117 +63,66 @@ class Refused(ValueError):
 # Grading --------------------------------------------------------------------------------------------------------------
 
 
-class Worker:
-    """A process of grade_one.py, which grades one submission after another."""
-
-    def __init__(self, settings, folder):
-        self.patience = settings["limits"]["total_seconds"] + 180  # the rest: starting, comparing, cleaning up
-        self.log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            isolated.command("labcheck.grade_one", json.dumps(settings)), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.log, text=True, encoding="utf-8",
-            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder),
-        )  # fmt: skip
-
-    def grade(self, job):
-        """The result of a job; where the grader failed, a dict with its `log`, and `lost` where this process ended."""
-        timer = threading.Timer(self.patience, self.process.kill)
-        timer.start()
-        try:
-            print(json.dumps(job), file=self.process.stdin, flush=True)
-            return json.loads(self.process.stdout.readline())
-        except (OSError, ValueError):
-            self.process.kill()
-            code = self.process.wait()
-            self.log.seek(0)
-            log = f"The grader's process ended (exit status {code}): a submission can do that.\n{self.log.read()}"
-            return {"log": log, "lost": True}
-        finally:
-            timer.cancel()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 class Grader:
-    """Grades submissions side by side, each worker one at a time. What ends a worker costs no other submission."""
+    """Grades submissions side by side, each in a process of its own: what ends that costs no other submission."""
 
     def __init__(self, seeds, jobs, settings):
-        self.seeds, self.jobs, self.settings, self.interrupted = seeds, jobs, settings, False
-        self.idle, self.workers, self.lock = queue.SimpleQueue(), set(), threading.Lock()
-        # What a lost worker leaves is deleted with it. Another user's processes must get through to their own folders.
-        self.folder = tempfile.TemporaryDirectory(prefix="grade-", ignore_cleanup_errors=True)
-        os.chmod(self.folder.name, 0o711)
-        self.before = {process.pid for process in psutil.Process().children()}
-        processes.adopt_orphans()
+        self.seeds, self.jobs, self.settings = seeds, jobs, settings
+        self.works = {}  # the end of a pipe, where the result comes -> (submission, process, deadline)
 
     def grade_all(self, submissions, report):
         """Fill in the results. `report(submission)` is called after each."""
-        with self.folder, ThreadPoolExecutor(self.jobs) as pool:
-            try:
-                waiting = {pool.submit(self.grade, submission) for submission in submissions}
-                while waiting:  # with a time-out: a signal in the moment before is seen only when the wait is over
-                    done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        report(future.result())
-            except KeyboardInterrupt:
-                self._interrupt()
-                pool.shutdown(cancel_futures=True)
-                raise
-            for worker in self.workers:
-                worker.close()
+        waiting = deque(submissions)
+        try:
+            while waiting or self.works:
+                while waiting and len(self.works) < self.jobs:
+                    submission = waiting.popleft()
+                    if not self._start(submission):
+                        report(submission)
+                for submission in self._finished():
+                    report(submission)
+        finally:
+            self._end()
 
-    def grade(self, submission):
-        if submission.lab:
-            job = {"lab": submission.lab, "cells": submission.cells, "seed": self.seeds[submission.lab]}
-            try:
-                result = self._run(job)
-                if "lost" in result and not self.interrupted:  # it may have been the submission beside this one
-                    result = self._run(job)
-            except Exception:  # such as a process that this machine cannot start: the next submission may fare better
-                result = {"log": traceback.format_exc()}
-            if "log" not in result or not self.interrupted:
-                submission.result = result
-        return submission
+    def _start(self, submission):
+        """Whether a process grades it now."""
+        if not submission.lab:
+            return False
+        job = {"lab": submission.lab, "cells": submission.cells, "seed": self.seeds[submission.lab]}
+        connection, theirs = PROCESSES.Pipe(duplex=False)
+        process = PROCESSES.Process(target=grade_one.work, args=(theirs, job, self.settings))
+        try:
+            process.start()
+        except OSError:  # this machine cannot start one more: the next submission may fare better
+            submission.result = {"log": traceback.format_exc()}
+            return False
+        theirs.close()  # so that the pipe ends with the process
+        deadline = time.monotonic() + self.settings.limits.total_seconds + PATIENCE
+        self.works[connection] = submission, process, deadline
+        return True
 
-    def _interrupt(self):
-        """End all workers; `_run` ends what they have started."""
-        self.interrupted = True
-        with self.lock:
-            for worker in self.workers:
-                worker.process.kill()
+    def _finished(self):
+        """The submissions that are graded by now, after a short wait."""
+        for _, process, deadline in self.works.values():
+            if time.monotonic() > deadline:
+                process.kill()
+        # With a time-out: a signal that reaches another thread is seen only when the wait is over.
+        for connection in wait(list(self.works), timeout=0.5):
+            submission, process, _ = self.works.pop(connection)
+            with connection, contextlib.suppress(EOFError):
+                submission.result = connection.recv()
+            process.join()
+            if not submission.result:
+                submission.result = {"log": f"The grader's process ended (exit status {process.exitcode})."}
+            yield submission
 
-    def _run(self, job):
-        worker = self._take_worker()
-        if self.interrupted:  # since this worker may have come too late to be ended with the others
-            worker.process.kill()
-        result = worker.grade(job)
-        if worker.process.poll() is None:
-            self.idle.put(worker)
-        else:
-            with self.lock:
-                self.workers.discard(worker)
-                self._end_orphans()
-        return result
-
-    def _take_worker(self):
-        with self.lock, contextlib.suppress(queue.Empty):
-            return self.idle.get_nowait()
-        with self.lock:  # so that `_end_orphans` never meets a process that is not in `workers` yet
-            worker = Worker(self.settings, self.folder.name)
-            self.workers.add(worker)
-        return worker
-
-    def _end_orphans(self):
-        """End what a lost worker leaves behind."""
-
-        def find():
-            known = self.before | {worker.process.pid for worker in self.workers}
-            left = [child for child in psutil.Process().children() if child.pid not in known]
-            return processes.alive(left + [each for child in left for each in processes.descendants(child.pid)])
-
-        processes.end(find)
+    def _end(self):
+        """End what still runs: they are told to, and end their sandboxes."""
+        for _, process, _ in self.works.values():
+            process.terminate()
+        for _, process, _ in self.works.values():
+            process.join(timeout=5)
+            process.kill()
 
 
 # The command ----------------------------------------------------------------------------------------------------------
@@ -194,19 +151,21 @@ def load_labs(checks, private, only):
     return labs, seeds
 
 
-def user_ids(name):
-    """The numbers of the user that learners' code runs as: only the superuser can choose one."""
-    if not name:
-        return None
+def look_at_isolation(chosen, limits):
+    """Refuse to grade where submissions would not be isolated, or would see what is not for them."""
+    if chosen.not_isolated:
+        say(UNSAFE, sys.stderr)
+        return
+    if not sandbox.installed():
+        raise Refused(NOT_INSTALLED)
+    for path in (chosen.folder, chosen.out, chosen.private):
+        for seen in sandbox.visible():
+            if Path(path).resolve().is_relative_to(Path(seen).resolve()):
+                raise Refused(f"{path} lies in {seen}, where submissions can read it: move it.")
     try:
-        import pwd
-
-        user = pwd.getpwnam(name)
-    except (ImportError, KeyError) as error:
-        raise Refused(f"There is no user {name!r} on this machine.") from error
-    if os.geteuid() != 0:
-        raise Refused("Only the superuser can run learners' code as another user.")
-    return user.pw_uid, user.pw_gid
+        sandbox.try_out(limits)
+    except sandbox.GraderError as error:
+        raise Refused(NO_SANDBOX.format(error=error)) from error
 
 
 def arguments(argv):
@@ -220,7 +179,7 @@ def arguments(argv):
     )
     parser.add_argument("--out", type=Path, default=outputs_dir() / "grades", help="folder to write to")
     parser.add_argument("--lab", help="name of the lab that all notebooks answer, where nothing in them says so")
-    parser.add_argument("--user", help="run learners' code as this user (for the superuser, on Linux)")
+    parser.add_argument("--not-isolated", action="store_true", help="do without a sandbox; the gradebook says so")
     parser.add_argument("--checks", type=Path, help="folder with the checks of a course's own labs")
     parser.add_argument("--private", type=Path, default=PRIVATE, help="folder with private checks")
     return parser.parse_args(argv)
@@ -236,7 +195,6 @@ def prepare(chosen):
         raise Refused(f"{chosen.out} lies in the folder of the submissions: choose another with --out.")
     if chosen.jobs < 1 or (chosen.seed or 0) < 0:
         raise Refused("--jobs is at least 1, and --seed at least 0.")
-    user = user_ids(chosen.user)
     labs, seeds = load_labs(chosen.checks, chosen.private, chosen.lab)
     drawn = secrets.randbits(32) if chosen.seed is None else chosen.seed
     seeds = {name: drawn if seed is None or chosen.seed is not None else seed for name, seed in seeds.items()}
@@ -246,17 +204,17 @@ def prepare(chosen):
         raise Refused(f"{chosen.folder} cannot be read: {error.strerror}.") from error
     if not submissions:
         raise Refused(f"There is no .ipynb in {chosen.folder}, nor anything else.")
-    return labs, seeds, submissions, user
+    return labs, seeds, submissions
 
 
-def main(argv=None, **settings):
-    """The command. `settings`: more of `grade_one.make_settings`, for tests, which have less patience."""
+def main(argv=None, limits=sandbox.Limits()):  # noqa: B008, since limits cannot be changed
+    """The command. `limits`: for tests, which have less patience."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # for names that a terminal has no letters for
     chosen = arguments(argv)
     try:
         with signals_as_interrupts():
-            return run(chosen, settings)
+            return run(chosen, limits)
     except Refused as refused:
         say(refused, sys.stderr)
         return 2
@@ -265,9 +223,10 @@ def main(argv=None, **settings):
         return 130
 
 
-def run(chosen, settings):
-    labs, seeds, submissions, user = prepare(chosen)
-    book, done = Gradebook(submissions, labs, seeds, chosen.out), 0
+def run(chosen, limits):
+    labs, seeds, submissions = prepare(chosen)
+    look_at_isolation(chosen, limits)
+    book, done = Gradebook(submissions, labs, seeds, chosen.out, isolated=not chosen.not_isolated), 0
     try:
         earlier = book.begin()
     except OSError as error:
@@ -286,7 +245,7 @@ def run(chosen, settings):
 
     for name in sorted({submission.lab for submission in submissions} - {""}):
         say(f"{name}: the inputs have the seed {seeds[name]}.")
-    settings = grade_one.make_settings(chosen.checks, chosen.private, user=user, **settings)
+    settings = grade_one.Settings(chosen.checks, chosen.private, limits, isolated=not chosen.not_isolated)
     try:
         Grader(seeds, chosen.jobs, settings).grade_all(submissions, report)
     except KeyboardInterrupt:

@@ -1,13 +1,11 @@
-"""Grade submissions, one after another: what grade.py starts for each core.
+"""Grade one submission, in a process of its own that grade.py starts for it.
 
-A job a line comes on standard input and its result goes to standard output, both JSON. Three kinds of processes work:
-
-    grade.py        writes the gradebook; one for all submissions
-    grade_one.py    holds the checks and the expected values, compares, keeps the limits; one a core
-    grade_child.py  runs the cells and answers of one submission; a new one when it is lost
+    grade.py        writes the gradebook; one process for all submissions
+    grade_one.py    holds the checks and the expected values, compares, keeps the time; one for each submission
+    grade_child.py  runs the submission's cells and answers in a sandbox; a new one when it is lost
 
 The learner's code gets the inputs of a check and sends back results, as data that nothing executes. When its process
-ends, hangs or breaks a limit, the check that was running fails, and the next exercise gets a new process, in which the
+ends, hangs or breaks a limit, the check that was running fails, and the next exercise gets a new sandbox, in which the
 cells run again without the one that ended the last.
 """
 
@@ -15,49 +13,51 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import json
+import io
 import signal
 import sys
 import textwrap
 import time
 import traceback
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from labcheck import check
-from labcheck.children import WARM, Child, GraderError, Limits, Lost, Nursery
 from labcheck.exercise import Reply
+from labcheck.grade_child import PRINTED_BYTES
 from labcheck.perform import PRINTED
-from labcheck.processes import adopt_orphans, end
+from labcheck.sandbox import Child, GraderError, Limits, Lost
 from labcheck.transport import decode, encode
 
 MESSAGE = 1000  # characters of a message that are kept: a wrong text of a million letters is quoted in it
 
 
+class Settings(NamedTuple):
+    """What holds for all submissions. `checks` and `private`: see `load_lab`."""
+
+    checks: Path | None
+    private: Path
+    limits: Limits = Limits()
+    isolated: bool = True
+
+
 class Session:
     """The names that a submission's cells define, in a child that is replaced when it is lost."""
 
-    def __init__(self, nursery, cells, limits, user=None):
-        self.nursery, self.cells, self.limits, self.user = nursery, cells, limits, user
+    def __init__(self, cells, limits, isolated=True):
+        self.cells, self.limits, self.isolated = cells, limits, isolated
         self.deadline = time.monotonic() + limits.total_seconds
         self.errors = {}  # number of a cell -> what is wrong with it
         self.fatal = set()  # cells that ended the process: not run again
         self.incidents = []  # sentences on what cost a child
-        self.child, self.started, self.printed = None, 0, b""
+        self.child, self.started, self.printed = None, 0, ""
 
     def run(self, exercise, seed):
-        """The outcomes of an exercise's checks. What it starts and leaves running ends with it and burdens no other."""
-        with suppress(Lost):
-            self._ready()
-        before = {process.pid for process in self.nursery.descendants()}
+        """The outcomes of an exercise's checks."""
         # A generator for each exercise, so that `lab.check(exercise, seed)` draws the same inputs in a notebook.
         outcomes = exercise.run(np.random.default_rng(seed), self.perform)
-        if self.child:
-            before.add(self.child.process.pid)
-            end(lambda: [process for process in self.nursery.descendants() if process.pid not in before])
         return [outcome._replace(message=outcome.message[:MESSAGE]) for outcome in outcomes]
 
     def perform(self, request):
@@ -83,22 +83,30 @@ class Session:
             if time.monotonic() > self.deadline:
                 raise Lost(f"is not checked: the {self.limits.total_seconds:g} seconds of a submission are over")
             self.started += 1
-            self.child = Child(self.nursery, self.limits, self.deadline, self.user)
+            self.child = Child(self.limits, self.deadline, self.isolated)
+            self.child.start()
             self._run_cells()
         return self.child
 
     def _run_cells(self):
-        for number, source, experiment in self.cells:
-            if number in self.fatal:
-                continue
-            try:
-                request = {"cell": source, "number": number, "experiment": experiment}
-                reply = self.child.ask(request, self.limits.cell_seconds)
-                self.errors[number] = str(reply.get("error") or reply.get("sentence") or "")[:MESSAGE]
-            except Lost as lost:
-                self.fatal.add(number)
-                self.errors[number] = str(lost)
-                return self._drop(f"code cell {number} {lost}")
+        """Run all cells but those that ended a child before. One that does it now ends this child, too."""
+        self.child.ask({"cells": self.cells}, self.limits.cell_seconds)
+        self.printed = ""
+        for number, *_ in self.cells:
+            if number not in self.fatal:
+                try:
+                    self._run_cell(number)
+                except Lost as lost:
+                    self.fatal.add(number)
+                    self.errors[number] = str(lost)
+                    return self._drop(f"code cell {number} {lost}")
+
+    def _run_cell(self, number):
+        reply = self.child.ask({"cell": number}, self.limits.cell_seconds)
+        self.errors[number] = str(reply.get("error") or reply.get("sentence") or "")[:MESSAGE]
+        self.printed = (self.printed + str(reply.get("printed", "")))[:PRINTED_BYTES]
+        if reply.get("kind") == "MemoryError":  # which may still hold it
+            raise Lost(f"uses more than {self.limits.memory / 1e9:.1f} GB of memory")
 
     def _drop(self, incident):
         self.incidents.append(incident)
@@ -107,7 +115,6 @@ class Session:
     def close(self):
         if self.child:
             self.child.close()
-            self.printed = self.printed or self.child.printed
             self.child = None
 
 
@@ -148,26 +155,27 @@ def load_lab(name, checks, private):
         private: the folder of private checks, which import `checks` from the public module and add to the same lab.
     """
     lab_names(checks)
-    lab = importlib.import_module(f"labcheck.labs.{name}").LAB
+    public = importlib.import_module(f"labcheck.labs.{name}")
+    if "import torch" in inspect.getsource(public):
+        importlib.import_module("torch")  # now, so that the processes that are forked from this one need not
     path = Path(private) / f"{name}.py"
     if not path.exists():
-        return lab, None
+        return public.LAB, None
     spec = importlib.util.spec_from_file_location(f"private_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return lab, getattr(module, "SEED", None)
+    return public.LAB, getattr(module, "SEED", None)
 
 
-def grade(job, settings, nursery):
+def grade(job, settings):
     """Run a submission's cells and all checks of its lab.
 
     Args:
         job: the `lab`'s name, its code `cells` as [number, source, is an experiment], the `seed` of the inputs.
-        settings: see `make_settings`.
-        nursery: where the learner's code gets its processes.
+        settings: a `Settings`.
     """
-    lab, _ = load_lab(job["lab"], settings["checks"], settings["private"])
-    session = Session(nursery, job["cells"], Limits(**settings["limits"]), settings["user"])
+    lab, _ = load_lab(job["lab"], settings.checks, settings.private)
+    session = Session(job["cells"], settings.limits, settings.isolated)
     exercises = {}
     try:
         for exercise in lab.exercises.values():
@@ -182,35 +190,24 @@ def grade(job, settings, nursery):
         "exercises": exercises,
         "cells": {number: sentence for number, sentence in session.errors.items() if sentence},
         "incidents": session.incidents,
-        "printed": session.printed.decode(errors="replace"),
+        "printed": session.printed,
     }
 
 
-def make_settings(checks=None, private="labs/private", limits=None, user=None, warm=WARM):
-    """What holds for all submissions, as JSON has it: see `load_lab`, `Limits`, `Nursery`.
+def work(connection, job, settings):
+    """Grade a submission and send its result; where the grader fails, a `log` of how. What runs in the new process."""
+    heed_grade()
+    sys.stdout = sys.stderr = io.StringIO()  # for checks that print
+    try:
+        result = grade(job, settings)
+    except (Exception, GraderError):
+        result = {"log": traceback.format_exc() + sys.stderr.getvalue()}
+    connection.send(result)
 
-    `user` is the number of the user and of the group that learners' code runs as; None: as who calls.
-    """
-    limits = asdict(limits or Limits())
-    return {"checks": checks and str(checks), "private": str(private), "limits": limits, "user": user, "warm": warm}
 
-
-def main():
-    for name in ("SIGINT", "SIGHUP"):  # which reach all processes of a terminal: grade.py ends this one
+def heed_grade():
+    """Let grade.py alone end this process: it gets the signals that reach all processes of a terminal, too."""
+    for name in ("SIGINT", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    settings = json.loads(sys.argv[1])
-    adopt_orphans()
-    nursery, results = Nursery(settings["warm"]), sys.stdout
-    sys.stdout = sys.stderr  # a check that prints does not print into the results
-    for line in sys.stdin:
-        try:
-            result = grade(json.loads(line), settings, nursery)
-        except (Exception, GraderError):
-            result = {"log": traceback.format_exc()}
-        print(json.dumps(result), file=results, flush=True)
-    nursery.close()
-
-
-if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the child is closed

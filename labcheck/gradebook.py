@@ -17,6 +17,8 @@ from labcheck.submissions import FAILED, GRADED
 
 NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+NOT_ISOLATED = "no: a submission could change these points"
+
 PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -40,10 +42,11 @@ class Gradebook:
         labs: {name: lab}.
         seeds: {name of a lab: seed of its inputs}.
         out: the folder.
+        isolated: whether each submission runs in a sandbox.
     """
 
-    def __init__(self, submissions, labs, seeds, out):
-        self.submissions, self.labs, self.seeds, self.out = submissions, labs, seeds, out
+    def __init__(self, submissions, labs, seeds, out, isolated=True):
+        self.submissions, self.labs, self.seeds, self.out, self.isolated = submissions, labs, seeds, out, isolated
         self.path, self.trouble = out / "gradebook.csv", ""  # `trouble`: why the file could not be written last time
 
     def begin(self):
@@ -92,7 +95,8 @@ class Gradebook:
         """The gradebook as CSV."""
         used = [lab for name, lab in self.labs.items() if any(one.lab == name for one in self.submissions)]
         exercises = [column(lab, exercise) for lab in used for exercise in lab.exercises.values()]
-        head = ["student", "lab", "points", "points_possible", *exercises, "status", "note", "seed", "file", "feedback"]
+        head = ["student", "lab", "points", "points_possible", *exercises, "status", "note"]
+        head += ["isolated", "seed", "file", "feedback"]
         text = io.StringIO()
         table = csv.DictWriter(text, head)
         table.writeheader()
@@ -103,8 +107,8 @@ class Gradebook:
     def row(self, submission):
         row = {
             "student": submission.student, "lab": submission.lab, "points": 0, "status": submission.status,
-            "note": submission.note, "seed": self.seeds.get(submission.lab, ""), "file": str(submission.path),
-            "feedback": submission.page,
+            "note": submission.note, "isolated": "yes" if self.isolated else NOT_ISOLATED,
+            "seed": self.seeds.get(submission.lab, ""), "file": str(submission.path), "feedback": submission.page,
         }  # fmt: skip
         if lab := self.labs.get(submission.lab):
             row |= {"points": f"{earned(submission, lab):.4g}", "points_possible": f"{possible(lab):g}"}

@@ -29,7 +29,7 @@ def perform(request, namespace, seconds=SECONDS) -> Reply:
     """
     before = encode(request.arguments)
     arguments = decode(before)
-    printed = _Printed()
+    printed = Printed()
     reply = Reply()
     with random_state_kept(), redirect_stdout(printed), redirect_stderr(printed), _plain_exit(namespace):
         try:
@@ -195,9 +195,13 @@ def _plain_exit(namespace):
         namespace.update(names)
 
 
-class _Printed(io.StringIO):
+class Printed(io.StringIO):
     """Keeps the first characters of what is written, and drops the rest."""
 
+    def __init__(self, limit=PRINTED):
+        super().__init__()
+        self.limit = limit
+
     def write(self, text):
-        super().write(text[: max(0, PRINTED - self.tell())])
+        super().write(text[: max(0, self.limit - self.tell())])
         return len(text)
