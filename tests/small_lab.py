@@ -97,7 +97,16 @@ GOOD = [HEAD, MEAN, CHECKS[0], DESCENDING, CHECKS[1], COUNTER, CHECKS[2], MEDIAN
 WRONG = "def descending(x):\n    return np.sort(x)"
 STUB = "def descending(x):\n    raise NotImplementedError('descending')"
 
-ISOLATED = sandbox.installed()
+
+def can_be_isolated():
+    """Whether bubblewrap is installed, and may make a sandbox on this machine: some containers forbid it."""
+    if not sandbox.installed():
+        return False
+    call = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--proc", "/proc", "--", "true"]
+    return subprocess.run(call, capture_output=True).returncode == 0
+
+
+ISOLATED = can_be_isolated()
 
 
 def notebook(cells, tags=None, **metadata):
