@@ -107,6 +107,7 @@ def can_be_isolated():
 
 
 ISOLATED = can_be_isolated()
+NOT_ISOLATED = "bubblewrap is not installed (apt install bubblewrap), or makes no sandbox on this machine"
 
 
 def notebook(cells, tags=None, **metadata):

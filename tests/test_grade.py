@@ -28,6 +28,7 @@ from small_lab import (
     LAB,
     MEAN,
     MEDIAN,
+    NOT_ISOLATED,
     OTHER_LAB,
     PRIVATE,
     STUB,
@@ -237,7 +238,7 @@ def labs(tmp_path_factory):
 def batch(labs, tmp_path_factory):
     """All submissions, graded at once: the gradebook's rows by student, and the pages."""
     if not ISOLATED:
-        pytest.skip("bubblewrap is not installed (apt install bubblewrap)")
+        pytest.skip(NOT_ISOLATED)
     folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("grades")
     mark = f"6{os.getpid()}.5"  # seconds that a process that gets away would sleep, by which we would find it
     texts = {name: notebook([cell.replace("MARK", mark) for cell in cells]).encode() for name, cells in TRICKS.items()}

@@ -18,15 +18,13 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from small_lab import GOOD, ISOLATED, LAB, WRONG, call_of, notebook, points, read
+from small_lab import GOOD, ISOLATED, LAB, NOT_ISOLATED, WRONG, call_of, notebook, points, read
 
 import labcheck
 import labkit
 from labcheck import grade, sandbox
 
-pytestmark = pytest.mark.skipif(
-    not ISOLATED, reason="bubblewrap is not installed (apt install bubblewrap), or may not be used here"
-)
+pytestmark = pytest.mark.skipif(not ISOLATED, reason=NOT_ISOLATED)
 
 PRIVATE = '''
 from labcheck.compare import compare
