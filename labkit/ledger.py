@@ -205,8 +205,16 @@ class Ledger:
         return self._find_or_add("architecture", row, ["name", "sha256"])
 
     def environment(self, info: dict) -> int | None:
-        """The id of an environment: the row with this name and conditions, completed, or added where it is new."""
-        return self._find_or_add("environment", info, ["name", "conditions"])
+        """The id of an environment: the row with this name and conditions, completed, or added where it is new.
+
+        Where no conditions are named, another shift of the same place is another environment: it is the condition.
+        """
+        try:
+            return self._find_or_add("environment", info, ["name", "conditions"])
+        except ValueError:
+            if info.get("conditions") or not info.get("shift"):
+                raise
+            return self._find_or_add("environment", {**info, "conditions": info["shift"]}, ["name", "conditions"])
 
     def _find_or_add(self, table: str, info: dict, keys: list[str], complete: bool = True) -> int | None:
         row = _prepared(table, info)

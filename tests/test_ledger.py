@@ -188,19 +188,22 @@ def test_what_is_described_later_completes_the_row(ledger):
     assert (row["licence"], row["n_classes"]) == ("CC BY 4.0", 10)
 
 
-def test_another_description_is_refused(ledger):
+def test_another_description_is_refused_or_another_row(ledger):
     place = {"name": "clinic B", "population": "adults", "shift": "another scanner"}
     assert ledger.environment(place) == 1
-    with pytest.raises(ValueError, match=r"The environment 'clinic B' has population 'adults': choose"):
+    with pytest.raises(ValueError, match=r"the environment 'clinic B' with population 'adults', not 'children': give"):
         ledger.environment({"name": "clinic B", "population": "children"})
-    with pytest.raises(ValueError, match=r"'clinic B' has shift 'another scanner'"):
-        ledger.environment({"name": "clinic B", "conditions": "", "shift": "an older scanner", "population": "adults"})
+    other = place | {"shift": "an older scanner"}
+    assert ledger.environment(other) == ledger.environment(other) == 2
     assert ledger.environment(place) == ledger.environment({"name": "clinic B"}) == 1
-    assert ledger.environment({"name": "clinic B", "conditions": "noise", "shift": "an older scanner"}) == 2
     assert [row["shift"] for row in rows(ledger, "environment")] == ["another scanner", "an older scanner"]
+    with_conditions = {"name": "clinic B", "conditions": "noise", "shift": "a"}
+    assert ledger.environment(with_conditions) == 3
+    with pytest.raises(ValueError, match=r"'clinic B' has shift 'a'"):
+        ledger.environment(with_conditions | {"shift": "b"})
     mlp = {"name": "MLP", "config": {"sizes": [64, 10]}, "n_parameters": 650}
     ledger.architecture(mlp)
-    with pytest.raises(ValueError, match=r"The architecture 'MLP' has n_parameters 650"):
+    with pytest.raises(ValueError, match=r"the architecture 'MLP' with n_parameters 650, not 651"):
         ledger.architecture(mlp | {"n_parameters": 651})
 
 
