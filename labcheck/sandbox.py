@@ -94,8 +94,8 @@ def bubblewrap(limits, command):
     disk = ["--perms", "1777", "--size", limits.disk, "--tmpfs"]
     return [
         "bwrap", *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-        "--hostname", "sandbox", "--new-session", "--die-with-parent", *shown, "--proc", "/proc",
-        "--dev", "/dev", *disk, "/dev/shm", *disk, "/tmp", "--remount-ro", "/dev", "--remount-ro", "/",
+        "--hostname", "sandbox", "--new-session", "--die-with-parent", "--proc", "/proc",
+        "--dev", "/dev", *disk, "/dev/shm", *disk, "/tmp", *shown, "--remount-ro", "/dev", "--remount-ro", "/",
         "--chdir", "/tmp", "--", *command,
     ]  # fmt: skip
 
