@@ -41,6 +41,17 @@ from labkit.train import Ensemble, device, evaluate, fit
 
 figures.style()
 DEVICE = device()
+CLASS_COLORS = ["#00323d", "#403702", "#6f0e82", "#0e5551", "#8d4203"]
+CLASS_COLORS += ["#295fba", "#1d7d4c", "#e42f4e", "#2a8dbd", "#779d14"]
+
+
+def scatter_classes(ax, xy, labels, size):
+    """Draws each point [n, 2] as the digit of its class, coloured by class; size: its area in square points."""
+    xy, labels = np.asarray(xy), np.asarray(labels)
+    for label in np.unique(labels):
+        mark = {"marker": f"${label}$", "color": CLASS_COLORS[label], "linewidths": 0.3}
+        ax.scatter(*xy[labels == label].T, s=size, label=f"class {label}", **mark)
+
 
 # %% tags=["parameters"]
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
@@ -182,7 +193,6 @@ def flat_cloud(dimension, seed):
 
 
 estimates = np.array([[twonn(flat_cloud(dimension, seed)) for dimension in DIMENSIONS] for seed in SEEDS])
-
 fig, ax = plt.subplots(figsize=(5.5, 3.6))
 figures.lines_with_spread(ax, DIMENSIONS, estimates, "TwoNN")
 ax.plot(DIMENSIONS, DIMENSIONS, color="0.4", linestyle=":", marker="", label="exactly right")
@@ -337,7 +347,6 @@ to_itself = [part.replace(targets=part.inputs, transform="target is the input") 
 autoencoder, untrained_code, of_autoencoder = bottleneck("autoencoder", [64, 128, 64], to_itself[0], F.mse_loss)
 missed = evaluate(autoencoder, to_itself[1], metric=unexplained, environment="held-out digits, random rows")
 supervised, _, of_supervised = bottleneck("supervised bottleneck", [10], train, F.cross_entropy)
-
 pcas = [measure.pca(inputs) for inputs in train.inputs]
 pca_codes = [pca.coordinates for pca in pcas], [pca.project(x) for pca, x in zip(pcas, test.inputs, strict=True)]
 of_pca = ten_neighbours(*pca_codes)
@@ -345,18 +354,6 @@ shown = {"PCA": pca_codes[1][0], "autoencoder": codes(autoencoder, test)[0], "su
 
 
 # %% tags=["drawing"]
-CLASS_COLORS = ["#00323d", "#403702", "#6f0e82", "#0e5551", "#8d4203"]
-CLASS_COLORS += ["#295fba", "#1d7d4c", "#e42f4e", "#2a8dbd", "#779d14"]
-
-
-def scatter_classes(ax, xy, labels, size):
-    """Draws each point [n, 2] as the digit of its class, coloured by class; size: its area in square points."""
-    xy, labels = np.asarray(xy), np.asarray(labels)
-    for label in np.unique(labels):
-        mark = {"marker": f"${label}$", "color": CLASS_COLORS[label], "linewidths": 0.3}
-        ax.scatter(*xy[labels == label].T, s=size, label=f"class {label}", **mark)
-
-
 fig, panels = plt.subplots(1, 3, figsize=(10, 3.6))
 for ax, (name, xy) in zip(panels, shown.items(), strict=True):
     scatter_classes(ax, xy[:250], test.targets[0][:250], size=24)

@@ -148,13 +148,11 @@ def loss_of(network, x, y):
     return float(F.cross_entropy(network(x), y))
 
 
-digits = data.digits()
 WIDE = [64, 64, 64, 10]  # of sections 4 and 6
 SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
-splits = [digits.split(seed, test=1000, validation=0) for seed in SEEDS]
+splits = [data.digits().split(seed, test=1000, validation=0) for seed in SEEDS]
 train = data.stack([split.train.first(600) for split in splits]).to(DEVICE)
 test = data.stack([split.test for split in splits]).to(DEVICE)
-
 small = mlp([64, 5, 10], seed=BASE_SEED, activation="tanh", dtype=torch.float64).to(DEVICE)
 x, y = train.inputs[0].double(), train.targets[0]
 g, product = hessian_product(small, x, y)
