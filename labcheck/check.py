@@ -20,6 +20,7 @@ from importlib import resources
 
 import numpy as np
 
+from labcheck.agree import Agreement
 from labcheck.exercise import Exercise
 from labcheck.perform import perform
 
@@ -50,6 +51,19 @@ class Report:
         return f'<div class="check"><div>{_code(html.escape(self.heading, quote=False))}</div>{rows}</div>'
 
 
+def _lines(outcomes):
+    """A line a check: status, text, what was printed. What was said of an earlier check is not said again."""
+    said = set()
+    for name, status, message, printed in outcomes:
+        if not message:
+            yield status, name, ""
+        elif message in said:
+            yield status, f"{name}: the same as above", ""
+        else:
+            yield status, f"{name}: {message}", printed if status == "failed" else ""
+        said.add(message)
+
+
 def _code(text):
     """Backticks as HTML."""
     parts = text.split("`")
@@ -77,6 +91,14 @@ class Lab:
 
         return add
 
+    def agrees(self, exercise, line, *, target=None, **table):
+        """Add a check that compares with a reference. `line` says what it checks; see `Agreement` for the rest.
+
+        Args:
+            target: what is called, where it is not the function that has the exercise's name.
+        """
+        self.exercises[exercise].checks.append(Agreement(line, target or exercise, **table))
+
     def check(self, exercise, seed=None):
         """Check your answer to an exercise on fresh random inputs, show a line a check, and record the attempt.
 
@@ -98,18 +120,18 @@ class Lab:
             return _show(Report(f"You interrupted the check of `{exercise}`.", []))
         self._earned[exercise] = chosen.earned(outcomes)
         _show(self._report(chosen, outcomes, seed))
-        if outcomes[0].status != "to do":
+        if any(outcome.status != "to do" for outcome in outcomes):
             _record(self.name, chosen, outcomes)
         return None
 
     def _report(self, exercise, outcomes, seed):
         head = f"Exercise {exercise.number} · {exercise.title}"
-        if outcomes[0].status == "to do":
-            return Report(f"{head}: open", [("to do", outcomes[0].message, "")])
+        if all(outcome.status == "to do" for outcome in outcomes):
+            open_parts = dict.fromkeys(outcome.message for outcome in outcomes)
+            return Report(f"{head}: open", [("to do", message, "") for message in open_parts])
         passed = sum(outcome.status == "ok" for outcome in outcomes)
         points = f"{exercise.earned(outcomes):.3g} of {exercise.points:g} points"
-        lines = [(status, name + (f": {message}" if message else ""), printed if status == "failed" else "")
-                 for name, status, message, printed in outcomes]  # fmt: skip
+        lines = list(_lines(outcomes))
         again = (
             "" if passed == len(outcomes) else f' (the same inputs again: `lab.check("{exercise.name}", seed={seed})`)'
         )

@@ -10,11 +10,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-_ENDED = {"endless", "recursion", "interrupted", "gone"}  # after these, other checks would only take as long
+from labcheck.time_limit import TimeUp, time_limit
+
+ENDED = {"endless", "recursion", "interrupted", "gone"}  # after these, other checks would only take as long
+UNWRITTEN = {"NotImplementedError", "missing"}
+CHECK_SECONDS = 10.0  # that a check's own code may take between two calls: a huge result makes it slow
 
 
 class Call(NamedTuple):
@@ -88,15 +93,21 @@ class Exercise:
     checks: list[Callable[[np.random.Generator], Iterator]] = field(default_factory=list)
 
     def run(self, rng, perform) -> list[Outcome]:
-        """All checks. `perform(call)` gives the `Reply`. After an unwritten or an endless answer no more are tried."""
-        outcomes = []
-        for check in self.checks:
-            outcome, stop = run_check(check, rng, perform)
-            outcomes.append(outcome)
-            if stop:
-                outcomes += [Outcome(title(other), "to do", "", "") for other in self.checks[len(outcomes) :]]
-                break
-        return outcomes
+        """All checks, each with a generator of its own. `perform(call)` gives the `Reply`.
+
+        What never ends is waited for once: other checks that ask for the same are not tried.
+        """
+        ended = {}
+
+        def patient(request):
+            if request.target in ended:
+                return ended[request.target]
+            reply = perform(request)
+            if reply.kind in ENDED:
+                ended[request.target] = reply
+            return reply
+
+        return [run_check(check, own, patient) for check, own in zip(self.checks, rng.spawn(len(self.checks)), strict=True)]
 
     def earned(self, outcomes) -> float:
         """The points: the share of the checks that are ok."""
@@ -104,33 +115,38 @@ class Exercise:
 
 
 def title(check) -> str:
-    """What a check says of itself: its docstring."""
-    return inspect.getdoc(check)
+    """What a check says of itself: its line, or a function's docstring."""
+    return getattr(check, "line", None) or inspect.getdoc(check)
 
 
-def run_check(check, rng, perform) -> tuple[Outcome, bool]:
-    """One check's outcome, and whether the exercise's other checks would only say the same."""
+def run_check(check, rng, perform) -> Outcome:
+    """One check's outcome."""
     generator, printed = check(rng), ""
+
+    def outcome(status, message=""):
+        return Outcome(title(check), status, message, printed)
+
     try:
-        request = next(generator)
+        step = partial(next, generator)
         while True:
+            with time_limit(CHECK_SECONDS):
+                request = step()
             reply = perform(request)
             printed = reply.printed or printed
             if reply.kind:
-                request = generator.throw(Raised(reply.kind, reply.sentence, reply.message))
+                step = partial(generator.throw, Raised(reply.kind, reply.sentence, reply.message))
             elif reply.changed:
-                return Outcome(title(check), "failed", _changed(request, reply.changed), printed), False
+                return outcome("failed", _changed(request, reply.changed))
             else:
-                request = generator.send(reply.value)
+                step = partial(generator.send, reply.value)
     except StopIteration as stop:
-        message = stop.value or ""
-        return Outcome(title(check), "failed" if message else "ok", message, printed), False
+        return outcome("failed" if stop.value else "ok", stop.value or "")
     except Raised as raised:
-        status = "to do" if raised.kind in ("NotImplementedError", "missing") else "failed"
-        return Outcome(title(check), status, str(raised), printed), status == "to do" or raised.kind in _ENDED
+        return outcome("to do" if raised.kind in UNWRITTEN else "failed", str(raised))
+    except TimeUp:
+        return outcome("failed", "the result is so large or so strange that its check does not end: what do you return?")
     except Exception as error:  # the answer is so different that the check itself stumbles over it
-        sentence = f"the answer is not of the form that is asked for ({type(error).__name__}: {error})"
-        return Outcome(title(check), "failed", sentence, printed), False
+        return outcome("failed", f"the answer is not of the form that is asked for ({type(error).__name__}: {error})")
     finally:
         generator.close()
 

@@ -27,8 +27,9 @@ from IPython.core.inputtransformer2 import TransformerManager
 import labkit
 from labcheck import check
 from labcheck.exercise import Call
-from labcheck.perform import Printed, TimeUp, perform, time_limit
+from labcheck.perform import Printed, perform
 from labcheck.sandbox import Limits
+from labcheck.time_limit import TimeUp, time_limit
 from labcheck.transport import decode, encode
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)

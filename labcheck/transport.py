@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +21,12 @@ class Opaque(NamedTuple):
 
 def encode(value) -> Any:
     """A value in JSON's types: numbers, text, None, arrays, tensors, lists, tuples, dicts; else an `Opaque`."""
+    if isinstance(value, (np.number, np.bool_)):
+        value = np.asarray(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    if isinstance(value, float):
+    if isinstance(value, (float, Fraction, Decimal)):
+        value = float(value)
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, Opaque):
         return {"opaque": list(value)}
@@ -29,13 +34,14 @@ def encode(value) -> Any:
         return {type(value).__name__: [encode(item) for item in value]}
     if type(value) is dict:
         return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
-    if isinstance(value, np.generic):
-        value = np.asarray(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return {"array": _bytes(value)}
-    if type(value).__module__ == "torch" and hasattr(value, "detach"):
-        array = value.detach().cpu().numpy()
-        return {"tensor": _bytes(array), "gradient": bool(value.requires_grad)}
+    if type(value).__module__.startswith("torch") and hasattr(value, "detach"):
+        tensor = value.detach().cpu()
+        tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # which NumPy has not
+        return {"tensor": _bytes(tensor.numpy()), "gradient": bool(value.requires_grad)}
+    if isinstance(value, range) or getattr(value, "ndim", 0) and hasattr(value, "__array__"):
+        return encode(np.asarray(value).tolist())  # arrays of objects, and tables of pandas
     try:
         text = repr(value)[:80]
     except Exception:

@@ -27,7 +27,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 from tqdm import tqdm
 
 import labs
-from labcheck.perform import TimeUp
+from labcheck.time_limit import TimeUp
 from labkit.ledger import save_table
 
 SEEDS = range(3)  # of the inputs that a mutant is tried on

@@ -8,11 +8,14 @@
     # %% [markdown] why="f"                why the solution is what it is; the solution itself is put above it
     # %% checks="f"                        its checks (see labcheck/exercise.py)
     # %% right="f"                         another correct answer, which the checks must accept
-    # %% wrong="f" message="part of it"    a wrong one, which they must refuse with this message
+    # %% patches="f"                       wrong ones, a line each: [(old text of the solution, new text, part of the
+                                           message that must refuse it), ...]; the old text occurs exactly once
+    # %% wrong="f" message="part of it"    a wrong one that is no patch, as a whole
     # %% [markdown] survivors="f"          mutants of the solution that no check can refuse, and why: `make kill-rate`
     # %% tags=["experiment"]               trains or draws: skipped by the grader
 
-`optional=true` marks an exercise beyond the core. A cell with `lab.check("f")` shows the checks' lines. What is built:
+`optional=true` marks an exercise beyond the core. A cell with `lab.check("f")` shows the checks' lines. A heading
+`### Experiment N: ...` begins an experiment. `labs/template.py` is a whole lab with one exercise. What is built:
 
     labs/labNN_topic.ipynb             for learners: stubs, hints, solutions to unfold
     labs/solutions/labNN_topic.ipynb   executed, with outputs
@@ -34,6 +37,7 @@ if __name__ == "__main__":
     fresh.start()
 
 import argparse
+import ast
 import contextlib
 import io
 import linecache
@@ -49,16 +53,19 @@ import nbformat
 import numpy as np
 
 from labcheck.exercise import Exercise
-from labcheck.perform import perform, time_limit
+from labcheck.perform import perform
+from labcheck.time_limit import time_limit
 from labkit.ledger import outputs_dir
 
 LABS = curriculum.ROOT / "labs"
 SOURCES = LABS / "source"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
-CORE_EXERCISES = 5  # at most
+TEMPLATE = LABS / "template.py"
+EXERCISES, EXPERIMENTS, LINES = 5, 3, 1300  # of a lab, at most
 CHECK_CALL = re.compile(r'^lab\.check\("(\w+)"\)', re.MULTILINE)
-NOT_SHOWN = {"checks", "right", "wrong", "survivors"}  # cells of the source that no learner's notebook has
+EXPERIMENT = re.compile(r"^### Experiment \d", re.MULTILINE)
+NOT_SHOWN = {"checks", "right", "wrong", "patches", "survivors"}  # cells of the source that no learner's notebook has
 KINDS = {"exercise", "solution", "hint", "why"} | NOT_SHOWN
 
 CHECKS_HEAD = '''\
@@ -67,7 +74,7 @@ CHECKS_HEAD = '''\
 from labcheck.check import Lab
 
 LAB = Lab({name!r}, {title!r})
-checks = LAB.checks
+checks, agrees = LAB.checks, LAB.agrees
 
 {exercises}
 '''
@@ -115,7 +122,7 @@ def exercises(source, cells=None):
 
     Raises:
         LabError: a header is incomplete, an exercise lacks its solution, check call or checks, there are more than five
-            core exercises, or fewer answers to test the checks with than two right and four wrong ones.
+            exercises or three experiments, or fewer answers to test the checks with than two right and four wrong ones.
     """
     cells = cells or read(source)
     found = []
@@ -129,14 +136,19 @@ def exercises(source, cells=None):
             found.append(Exercise(name, heading.lstrip("# "), len(found) + 1, **numbers, optional=optional))
     for exercise in found:
         _require_complete(source, cells, exercise.name)
-    if (core := sum(not exercise.optional for exercise in found)) > CORE_EXERCISES:
-        raise LabError(f"{source.name} has {core} core exercises; make all but {CORE_EXERCISES} optional.")
+    experiments = sum(len(EXPERIMENT.findall(cell.source)) for cell in cells if cell.cell_type == "markdown")
+    lines = len(source.read_text(encoding="utf-8").splitlines())
+    sizes = (len(found), EXERCISES, "exercises"), (experiments, EXPERIMENTS, "experiments"), (lines, LINES, "lines")
+    for size, most, what in sizes:
+        if size > most:
+            raise LabError(f"{source.name} has {size} {what}; {most} are the most. What is left over can be *Your turn*.")
     return found
 
 
 def _require_complete(source, cells, name):
     count = {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("solution", "checks", "hint")}
     count |= {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("why", "right", "wrong")}
+    count["wrong"] += sum(len(patches(cell)) for cell in cells if cell.metadata.get("patches") == name)
     calls = sum(name in CHECK_CALL.findall(cell.source) for cell in cells if cell.cell_type == "code")
     rules = [
         (count["solution"] == 1, f'one cell with solution="{name}"'),
@@ -145,7 +157,7 @@ def _require_complete(source, cells, name):
         (count["hint"] >= 1, f'a cell with hint="{name}"'),
         (count["why"] == 1, f'one cell with why="{name}"'),
         (count["right"] >= 1, f'another right answer, right="{name}" (the solution is the first)'),
-        (count["wrong"] >= 4, f'four wrong answers, wrong="{name}"'),
+        (count["wrong"] >= 4, f'four wrong answers, patches="{name}" or wrong="{name}"'),
     ]
     for holds, what in rules:
         if not holds:
@@ -155,14 +167,28 @@ def _require_complete(source, cells, name):
 # Solutions and stubs --------------------------------------------------------------------------------------------------
 
 
-def stub(code, name):
-    """The code with what stands between the solution marks replaced by one that says that it is to be written."""
+def stub(code, exercise):
+    """The code with what stands between the solution marks replaced by an error that says what is to be written."""
     pattern = re.compile(rf"^( *){BEGIN}\n.*?^ *{END}$", re.DOTALL | re.MULTILINE)
-    replacement = rf'\1# YOUR CODE HERE\n\1raise NotImplementedError("{name}")'
+
+    def replacement(match):
+        name = enclosing(code, code.count("\n", 0, match.start()) + 1) or exercise
+        return f'{match[1]}# YOUR CODE HERE\n{match[1]}raise NotImplementedError("{name}")'
+
     stubbed, n = pattern.subn(replacement, code)
     if n == 0 or BEGIN in stubbed or END in stubbed:
-        raise LabError(f"exercise {name}: its solution needs pairs of the lines {BEGIN} and {END}.")
+        raise LabError(f"exercise {exercise}: its solution needs pairs of the lines {BEGIN} and {END}.")
     return stubbed
+
+
+def enclosing(code, line):
+    """The name of the function or method that a line of the code is in, such as "Value.tanh"; "" outside of all."""
+    around = [
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.lineno <= line <= node.end_lineno
+    ]
+    return ".".join(node.name for node in sorted(around, key=lambda node: node.lineno))
 
 
 def solved(code):
@@ -176,6 +202,33 @@ def folded(summary, text):
 
 
 # Answers, to test the checks with -------------------------------------------------------------------------------------
+
+
+def patches(cell):
+    """The patches that a cell holds: [(old text, new text, part of the message), ...].
+
+    Raises:
+        LabError: it is no list of three texts each.
+    """
+    name = cell.metadata["patches"]
+    try:
+        found = ast.literal_eval(cell.source)
+        assert all(len(row) == 3 and all(isinstance(text, str) and text for text in row) for row in found)
+    except (ValueError, SyntaxError, TypeError, AssertionError) as error:
+        row = "(old text, new text, part of the message)"
+        raise LabError(f'patches="{name}" must be a list with a line {row} for each wrong answer ({error}).') from error
+    return found
+
+
+def patched(solution, old, new):
+    """The solution with one text replaced.
+
+    Raises:
+        LabError: the text does not occur exactly once in it.
+    """
+    if (n := solution.count(old)) != 1:
+        raise LabError(f"the solution holds the text of a patch {n} times, not once: {old!r}")
+    return solution.replace(old, new)
 
 
 class Answer(NamedTuple):
@@ -198,6 +251,11 @@ def answers(source):
                 found.append(Answer(name, kind, number, cell.source, cell.metadata.get("message", "")))
                 if kind == "solution":
                     found.append(Answer(name, "stub", 1, stub(cell.source, name), "is not written yet"))
+        for old, new, message in patches(cell) if "patches" in cell.metadata else ():
+            name = cell.metadata["patches"]
+            number = count[name, "wrong"] = count.get((name, "wrong"), 0) + 1
+            code = patched(next(a.code for a in found if (a.exercise, a.kind) == (name, "solution")), old, new)
+            found.append(Answer(name, "wrong", number, code, message))
     return found
 
 
