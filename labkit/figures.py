@@ -191,9 +191,19 @@ def numbers(fig):
             panels.append((axes.get_title() or axes.get_title("left") or axes.get_title("right"), frame))
     if unread:
         title, frame = panels.pop() if panels else ("", pd.DataFrame())
-        names = ", ".join(f"{count} {name}" for name, count in unread.items())
-        panels.append((f"{title} Not listed: {names}.".strip(), frame))
+        kinds = Counter()
+        for name, count in unread.items():
+            kinds[_PLAIN.get(name, "other shapes")] += count
+        names = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
+        panels.append((f"{title} Drawn but not listed: {names}.".strip(), frame))
     return panels
+
+
+_PLAIN = {  # what Matplotlib's classes are to a reader
+    "AxesImage": "images", "Axes": "inset figures", "AxLine": "lines", "Line2D": "lines", "Line3D": "lines",
+    "LineCollection": "sets of lines", "PathCollection": "sets of points", "Path3DCollection": "sets of points",
+    "ErrorbarContainer": "sets of error bars", "QuadContourSet": "sets of contours", "Quiver": "sets of arrows",
+}  # fmt: skip
 
 
 def _panel(axes, unread):
@@ -308,6 +318,7 @@ def _table(title, frame, every=1):
         frame = kept
     with pd.option_context("display.max_colwidth", None):
         rows = frame.to_html(index=False, na_rep="", float_format=_digits).partition(">")[2]
+    rows = rows.replace("<th>", '<th scope="col">')  # for screen readers
     return f'<table class="measured">\n<caption>{escape(title)}</caption>{rows}'
 
 

@@ -352,7 +352,7 @@ def test_points_reference_lines_and_tick_numbers():
     ax.axvline(7)
     ax.axline((0, 0), slope=1, label="equal")
     ((title, frame),) = figures.numbers(fig)
-    assert title == "Not listed: 1 AxLine."
+    assert title == "Drawn but not listed: lines (1)."
     assert frame["series"].tolist() == ["chance", "reference line", "points", "points"]
     nan = np.nan
     np.testing.assert_allclose(frame[["x", "y"]], [[nan, 0.1], [7, nan], [0.1, 3], [1.2, 4]])
@@ -405,7 +405,7 @@ def test_error_bars_both_ways():
 
 def test_error_bars_that_could_be_of_another_point_are_named():
     title, _ = drawn(lambda ax: ax.errorbar([0, 0, 1], [2, 3, 4], yerr=1, errorevery=2))
-    assert title == "Not listed: 1 ErrorbarContainer."
+    assert title == "Drawn but not listed: sets of error bars (1)."
 
 
 def test_bars_end_where_they_are_drawn_to():
@@ -446,7 +446,7 @@ def test_three_dimensions_are_named():
 
     title, found = drawn(draw, subplot_kw={"projection": "3d"})
     assert found == {}
-    assert title == "Not listed: 1 Line3D, 1 Path3DCollection, 1 Poly3DCollection."
+    assert title == "Drawn but not listed: lines (1), sets of points (1), other shapes (1)."
 
 
 def test_what_is_drawn_beside_the_scales_is_named():
@@ -457,7 +457,7 @@ def test_what_is_drawn_beside_the_scales_is_named():
 
     title, found = drawn(draw)
     assert found == {}
-    assert title.startswith("Not listed: 1 Line2D, 1 PathCollection, 1 ")
+    assert title == "Drawn but not listed: lines (1), sets of points (1), other shapes (1)."
 
 
 def test_names_of_ticks_are_those_of_categories_only():
@@ -483,32 +483,33 @@ def test_names_of_ticks_are_those_of_categories_only():
 @pytest.mark.parametrize(
     ("draw", "named"),
     [
-        (lambda ax: ax.pie([1, 2]), "2 Wedge"),
-        (lambda ax: ax.contour(np.arange(16.0).reshape(4, 4)), "1 QuadContourSet"),
-        (lambda ax: ax.quiver([0], [0], [1], [1]), "1 Quiver"),
-        (lambda ax: ax.hlines([1, 2], 0, 1), "1 LineCollection"),
-        (lambda ax: ax.axvspan(0, 1), "1 "),
-        (lambda ax: ax.hexbin(X, X, gridsize=3), "1 PolyCollection"),
-        (lambda ax: ax.add_patch(mpl.patches.Polygon([[0, 0], [1, 1], [0, 1]])), "1 Polygon"),
-        (lambda ax: ax.fill_betweenx(X, X, X + 1), "1 "),
-        (lambda ax: ax.pcolormesh(np.ones((3, 3)), shading="gouraud"), "1 QuadMesh"),
-        (lambda ax: ax.stem([1, 2], [3, 4]), "1 StemContainer"),
-        (lambda ax: ax.stairs([1, 2]), "1 StepPatch"),
-        (lambda ax: ax.inset_axes([0.5, 0.5, 0.4, 0.4]).plot([5, 6]), "1 Axes"),
+        (lambda ax: ax.pie([1, 2]), "other shapes (2)"),
+        (lambda ax: ax.contour(np.arange(16.0).reshape(4, 4)), "sets of contours (1)"),
+        (lambda ax: ax.quiver([0], [0], [1], [1]), "sets of arrows (1)"),
+        (lambda ax: ax.hlines([1, 2], 0, 1), "sets of lines (1)"),
+        (lambda ax: ax.axvspan(0, 1), "other shapes (1)"),
+        (lambda ax: ax.hexbin(X, X, gridsize=3), "other shapes (1)"),
+        (lambda ax: ax.add_patch(mpl.patches.Polygon([[0, 0], [1, 1], [0, 1]])), "other shapes (1)"),
+        (lambda ax: ax.fill_betweenx(X, X, X + 1), "other shapes (1)"),
+        (lambda ax: ax.pcolormesh(np.ones((3, 3)), shading="gouraud"), "other shapes (1)"),
+        (lambda ax: ax.stem([1, 2], [3, 4]), "other shapes (1)"),
+        (lambda ax: ax.stairs([1, 2]), "other shapes (1)"),
+        (lambda ax: ax.inset_axes([0.5, 0.5, 0.4, 0.4]).plot([5, 6]), "inset figures (1)"),
     ],
 )
 def test_what_is_not_read_is_named(draw, named, shown):
     fig, ax = plt.subplots()
     draw(ax)
     ((title, frame),) = figures.numbers(fig)
-    assert title.startswith(f"Not listed: {named}")
+    assert title.startswith(f"Drawn but not listed: {named}")
     assert frame.empty
     ax.plot(X, X)
     ((title, frame),) = figures.numbers(fig)
-    assert title.startswith(f"Not listed: {named}")
+    assert title.startswith(f"Drawn but not listed: {named}")
     assert len(frame) == len(X)
     figures.show(fig, alt="A line", caption="A line")
-    assert Page(*shown).captions[1].startswith(f"Not listed: {named}")
+    assert Page(*shown).captions[1].startswith(f"Drawn but not listed: {named}")
+    assert '<th scope="col">x</th>' in str(shown)
 
 
 def test_what_holds_nothing_stops_nothing():
@@ -528,7 +529,7 @@ def test_masked_heat_maps():
 
 def test_images_are_counted_and_heat_maps_a_table():
     ((sentence, frame),) = figures.numbers(figures.digit_grid(np.zeros((3, 64)), ["a", "b", "c"]))
-    assert sentence == "Not listed: 3 AxesImage."
+    assert sentence == "Drawn but not listed: images (3)."
     assert frame.empty
     fig, ax = plt.subplots()
     sns.heatmap(pd.DataFrame([[1, 2], [3, 4]], index=["p", "q"], columns=["r", "s"]), ax=ax)
