@@ -69,7 +69,9 @@ class Agreement:
         if wrong:
             return self._sentence(tried, *wrong[0])
         if self._differs(again, tried[0][0]):
-            return "the first call is right, but the same call later is not: what do you keep from one call to the next?"
+            return (
+                "the first call is right, but the same call later is not: what do you keep from one call to the next?"
+            )
         return None
 
     def _ask(self, arguments):

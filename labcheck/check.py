@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import html
 import importlib
+import inspect
 import os
 import pkgutil
 import secrets
@@ -82,10 +83,11 @@ class Lab:
         """Add an exercise (see `Exercise`)."""
         self.exercises[name] = Exercise(name, number=len(self.exercises) + 1, **header)
 
-    def checks(self, exercise):
-        """A decorator: this generator function is a check of the exercise. Its docstring is the line that is shown."""
+    def checks(self, exercise, line=None):
+        """A decorator: this generator function is a check. `line`, or its docstring, says what it checks."""
 
         def add(function):
+            function.line = line or inspect.getdoc(function)
             self.exercises[exercise].checks.append(function)
             return function
 

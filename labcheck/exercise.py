@@ -7,7 +7,6 @@ grader, where that code runs in a process of its own that sees the inputs and ne
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -107,16 +106,13 @@ class Exercise:
                 ended[request.target] = reply
             return reply
 
-        return [run_check(check, own, patient) for check, own in zip(self.checks, rng.spawn(len(self.checks)), strict=True)]
+        return [
+            run_check(check, own, patient) for check, own in zip(self.checks, rng.spawn(len(self.checks)), strict=True)
+        ]
 
     def earned(self, outcomes) -> float:
         """The points: the share of the checks that are ok."""
         return self.points * sum(outcome.status == "ok" for outcome in outcomes) / max(1, len(outcomes))
-
-
-def title(check) -> str:
-    """What a check says of itself: its line, or a function's docstring."""
-    return getattr(check, "line", None) or inspect.getdoc(check)
 
 
 def run_check(check, rng, perform) -> Outcome:
@@ -124,7 +120,7 @@ def run_check(check, rng, perform) -> Outcome:
     generator, printed = check(rng), ""
 
     def outcome(status, message=""):
-        return Outcome(title(check), status, message, printed)
+        return Outcome(check.line, status, message, printed)
 
     try:
         step = partial(next, generator)
@@ -144,7 +140,9 @@ def run_check(check, rng, perform) -> Outcome:
     except Raised as raised:
         return outcome("to do" if raised.kind in UNWRITTEN else "failed", str(raised))
     except TimeUp:
-        return outcome("failed", "the result is so large or so strange that its check does not end: what do you return?")
+        return outcome(
+            "failed", "the result is so large or so strange that its check does not end: what do you return?"
+        )
     except Exception as error:  # the answer is so different that the check itself stumbles over it
         return outcome("failed", f"the answer is not of the form that is asked for ({type(error).__name__}: {error})")
     finally:

@@ -5,6 +5,8 @@ A function that is run beside the learner's code (see `exercise.call`) imports t
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class TooManySteps(Exception):
     """The learner's code looks at the nodes of a graph again and again."""
@@ -46,3 +48,31 @@ class Parameter:
 
     def __init__(self, data, grad=0.0):
         self.data, self.grad, self.parents, self.slopes = data, grad, (), ()
+
+
+def random_graph(make):
+    """Parents and slopes for `graph`, from a `Draw`: each node has up to two parents, sometimes the same one twice.
+
+    In a case of zeros the slope along one of two ways is 0.
+    """
+    if make.kind == "zeros":
+        return make.one_of(
+            ([[], [0], [0], [1, 2]], [[], [2.0], [3.0], [0.0, 1.5]]),
+            ([[], [0], [0], [2, 1]], [[], [2.0], [3.0], [1.5, 0.0]]),
+        )
+    n = make.size(4, 14)
+    parents = [[], []] + [make.rng.integers(max(0, i - 4), i, make.size(1, 2)).tolist() for i in range(2, n)]
+    parents[-1], parents[-2] = [n - 2, n - 3], [n - 3]  # a long and a short way to the end
+    slopes = [np.clip(make.numbers(len(row)), -1.5, 1.5).tolist() for row in parents]
+    slopes[-1] = [1.25, -0.5]
+    return parents, slopes
+
+
+def depth_first(parents, end, order):
+    """The positions of all that a node is computed from, and its own: appended to `order`, parents first."""
+    for parent in parents[end]:
+        if parent not in order:
+            depth_first(parents, parent, order)
+    if end not in order:
+        order.append(end)
+    return order

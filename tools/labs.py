@@ -9,7 +9,8 @@
     # %% checks="f"                        its checks (see labcheck/exercise.py)
     # %% right="f"                         another correct answer, which the checks must accept
     # %% patches="f"                       wrong ones, a line each: [(old text of the solution, new text, part of the
-                                           message that must refuse it), ...]; the old text occurs exactly once
+                                           message that must refuse it), ...]; the old text occurs exactly once.
+                                           Where the message is "", it is another correct answer
     # %% wrong="f" message="part of it"    a wrong one that is no patch, as a whole
     # %% [markdown] survivors="f"          mutants of the solution that no check can refuse, and why: `make kill-rate`
     # %% tags=["experiment"]               trains or draws: skipped by the grader
@@ -141,14 +142,18 @@ def exercises(source, cells=None):
     sizes = (len(found), EXERCISES, "exercises"), (experiments, EXPERIMENTS, "experiments"), (lines, LINES, "lines")
     for size, most, what in sizes:
         if size > most:
-            raise LabError(f"{source.name} has {size} {what}; {most} are the most. What is left over can be *Your turn*.")
+            raise LabError(
+                f"{source.name} has {size} {what}; {most} are the most. What is left over can be *Your turn*."
+            )
     return found
 
 
 def _require_complete(source, cells, name):
     count = {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("solution", "checks", "hint")}
     count |= {kind: sum(cell.metadata.get(kind) == name for cell in cells) for kind in ("why", "right", "wrong")}
-    count["wrong"] += sum(len(patches(cell)) for cell in cells if cell.metadata.get("patches") == name)
+    rows = [row for cell in cells if cell.metadata.get("patches") == name for row in patches(cell)]
+    count["right"] += sum(not message for *_, message in rows)
+    count["wrong"] += sum(bool(message) for *_, message in rows)
     calls = sum(name in CHECK_CALL.findall(cell.source) for cell in cells if cell.cell_type == "code")
     rules = [
         (count["solution"] == 1, f'one cell with solution="{name}"'),
@@ -213,7 +218,7 @@ def patches(cell):
     name = cell.metadata["patches"]
     try:
         found = ast.literal_eval(cell.source)
-        assert all(len(row) == 3 and all(isinstance(text, str) and text for text in row) for row in found)
+        assert all(len(row) == 3 and all(isinstance(text, str) for text in row) and row[0] for row in found)
     except (ValueError, SyntaxError, TypeError, AssertionError) as error:
         row = "(old text, new text, part of the message)"
         raise LabError(f'patches="{name}" must be a list with a line {row} for each wrong answer ({error}).') from error
@@ -253,9 +258,10 @@ def answers(source):
                     found.append(Answer(name, "stub", 1, stub(cell.source, name), "is not written yet"))
         for old, new, message in patches(cell) if "patches" in cell.metadata else ():
             name = cell.metadata["patches"]
-            number = count[name, "wrong"] = count.get((name, "wrong"), 0) + 1
+            kind = "wrong" if message else "right"
+            number = count[name, kind] = count.get((name, kind), 0) + 1
             code = patched(next(a.code for a in found if (a.exercise, a.kind) == (name, "solution")), old, new)
-            found.append(Answer(name, "wrong", number, code, message))
+            found.append(Answer(name, kind, number, code, message))
     return found
 
 
