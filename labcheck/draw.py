@@ -55,6 +55,8 @@ class Draw:
         if self.kind == "square":
             self._size = self._size or int(self.rng.integers(3, 8))
             return min(max(low, self._size), high)
+        if self.kind == "doubled":
+            low = max(low, min(4, high))
         return int(self.rng.integers(low, high + 1))
 
     def numbers(self, *shape):
@@ -67,7 +69,7 @@ class Draw:
             found[:1] = 0.0
         if self.kind == "doubled" and len(found) > 1:
             half = (len(found) + 1) // 2
-            found[half:] = found[: len(found) - half]
+            found[half:] = found[: len(found) - half]  # row `half + i` is row `i`
         return found
 
     def scalar(self):
@@ -77,10 +79,14 @@ class Draw:
         return float(self.numbers(1)[0])
 
     def labels(self, n):
-        """An array [n] of +1 and -1, with both where n allows it."""
+        """An array [n] of +1 and -1, with both where n allows it. Of doubled rows, every other pair has one label."""
         labels = self.rng.choice([-1, 1], n)
         labels[:2] = [1, -1][:n]
-        return self.rng.permutation(labels)
+        labels = self.rng.permutation(labels)
+        if self.kind == "doubled" and n > 1:
+            half = (n + 1) // 2
+            labels[half:] = labels[: n - half] * np.where(np.arange(n - half) % 2, -1, 1)
+        return labels
 
     def near(self, values):
         """One of these values, a little more, or a little less: each in every third case."""

@@ -6,16 +6,20 @@ import zipfile
 
 import curriculum
 import nbformat
+import numpy as np
 import pytest
+import torch
 
 import labs
 from labcheck import check
+from labcheck.agree import Agreement, mistaken
+from labcheck.exercise import run_check
 
 SOURCES = labs.sources()
-SEEDS = range(4)  # of the inputs on which each answer is tried
+SEEDS = range(3)  # of the inputs on which each answer is tried
 
-
-ANSWERS = [(source, answer) for source in SOURCES for answer in labs.answers(source)]
+WITH_TEMPLATE = [*SOURCES, labs.TEMPLATE]
+ANSWERS = [(source, answer) for source in WITH_TEMPLATE for answer in labs.answers(source)]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,84 @@ def test_right_answers_pass_and_wrong_ones_fail_with_the_message_meant_for_them(
             assert statuses == {"to do"}
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def dressed(value, form):
+    """A learner's result with its numbers in another form."""
+    if isinstance(value, (list, tuple)) and not all(isinstance(item, (int, float, np.number)) for item in value):
+        return type(value)(dressed(item, form) for item in value)
+    if isinstance(value, torch.Tensor) or not isinstance(value, (list, tuple, np.ndarray, int, float, np.number)):
+        return value
+    array = np.asarray(value)
+    if form == "float32":
+        return array.astype(np.float32)
+    return array.tolist() if form == "list" else torch.from_numpy(array.copy()) if form == "tensor" else array
+
+
+@pytest.mark.parametrize("form", ["float32", "list", "tensor", "array"])
+@pytest.mark.parametrize("source", WITH_TEMPLATE, ids=lambda source: source.stem)
+def test_results_in_another_form_are_as_right(loaded, source, form, monkeypatch):
+    def perform(request, namespace, seconds):
+        reply = plain_perform(request, namespace, seconds)
+        reply.value = dressed(reply.value, form) if isinstance(request.target, str) else reply.value
+        return reply
+
+    plain_perform = labs.perform
+    monkeypatch.setattr(labs, "perform", perform)
+    for answer in labs.answers(source):
+        if answer.kind == "solution":
+            checks, given = loaded(source, answer.exercise)
+            outcomes = labs.outcomes(checks, answer.exercise, answer.code, given, seed=0)
+            assert [outcome.message for outcome in outcomes] == [""] * len(outcomes)
+
+
+def tables(source):
+    """(exercise, target, sentence, its agreements) for each misreading in a lab's tables."""
+    for exercise in labs.checks_of(source).exercises.values():
+        agreements = [check for check in exercise.checks if isinstance(check, Agreement)]
+        for target in {agreement.target for agreement in agreements}:
+            alike = [agreement for agreement in agreements if agreement.target == target]
+            for sentence in dict.fromkeys(s for agreement in alike for s in agreement.misreadings):
+                yield exercise.name, alike, sentence
+
+
+MISREADINGS = [(source, *row) for source in WITH_TEMPLATE for row in tables(source)]
+
+
+@pytest.mark.parametrize(
+    ("source", "exercise", "alike", "sentence"),
+    MISREADINGS,
+    ids=[f"{source.stem[:5]}-{exercise}-{i}" for i, (source, exercise, *_) in enumerate(MISREADINGS)],
+)
+def test_each_misreading_is_refused_with_its_own_sentence(source, exercise, alike, sentence):
+    for seed in SEEDS:
+        said = set()
+        for agreement in alike:
+            misread = agreement.misreadings.get(sentence)
+            if misread:
+                said.add(run_check(agreement, np.random.default_rng(seed), mistaken(misread)).message)
+        assert sentence in said
+
+
+@pytest.mark.parametrize("source", WITH_TEMPLATE, ids=lambda source: source.stem)
+def test_each_reference_passes_its_own_checks(source):
+    for exercise in labs.checks_of(source).exercises.values():
+        for agreement in exercise.checks:
+            if isinstance(agreement, Agreement):
+                outcome = run_check(agreement, np.random.default_rng(0), mistaken(agreement.reference))
+                assert (outcome.status, outcome.message) == ("ok", "")
+
+
+def test_the_template_runs_and_its_claim_holds(tmp_path):
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "template.py").write_text(labs.checks_module(labs.TEMPLATE), encoding="utf-8")
+    notebook = labs.build(labs.TEMPLATE, "solutions")
+    code = f"import labcheck.labs\nlabcheck.labs.__path__.append({str(tmp_path / 'checks')!r})"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(code))
+    shown = "\n".join(texts(cell) for cell in curriculum.execute(notebook, "template", tmp_path / "outputs").cells)
+    assert "1 of 1 checks, 2 of 2 points" in shown
+    assert "HOLDS: Hebb's rule recalls" in shown
+
+
+@pytest.mark.parametrize("source", WITH_TEMPLATE, ids=lambda source: source.stem)
 def test_each_exercise_has_two_right_and_four_wrong_answers_and_diagnoses_differ(source):
     answers = labs.answers(source)
     for exercise in labs.exercises(source):
@@ -82,7 +163,7 @@ def test_the_student_notebook_runs_to_its_end_and_says_what_is_to_do(student_run
     checks = [cell for cell in student_run.cells if cell.cell_type == "code" and labs.CHECK_CALL.search(cell.source)]
     assert len(checks) >= 3
     for cell in checks:
-        assert re.search(r"○ to do: `\w+` is not written yet", texts(cell)), texts(cell)
+        assert re.search(r"○ to do: `[\w.]+` is not written yet", texts(cell)), texts(cell)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -121,10 +202,10 @@ def test_the_student_notebook_folds_hints_and_solution_away(source):
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_the_stated_time_is_the_sum_and_at_most_five_exercises_are_core(source):
+def test_the_stated_time_is_the_sum_and_there_are_at_most_five_exercises(source):
     exercises = labs.exercises(source)
     core = [exercise for exercise in exercises if not exercise.optional]
-    assert 1 <= len(core) <= labs.CORE_EXERCISES
+    assert 1 <= len(core) <= len(exercises) <= labs.EXERCISES
     first = "".join(cell.source for cell in labs.build(source, "student").cells[:3])
     assert f"**Time:** {sum(exercise.minutes for exercise in core)} minutes for the core" in first
     assert all(1 <= value <= 5 for exercise in exercises for value in (exercise.difficulty, exercise.importance))
@@ -278,12 +359,53 @@ def test_an_incomplete_source_is_refused_with_what_it_lacks(small, kind):
         labs.build(small, "student")
 
 
-def test_six_core_exercises_are_too_many(small):
+def test_six_exercises_are_too_many(small):
     text, body = small.read_text(encoding="utf-8").split("# %% [markdown] exercise=", 1)
     more = "".join("# %% [markdown] exercise=" + body.replace("mean", f"mean{i}") for i in range(6))
     small.write_text(text + more, encoding="utf-8")
-    with pytest.raises(labs.LabError, match="6 core exercises; make all but 5 optional"):
+    with pytest.raises(labs.LabError, match=r"6 exercises; 5 are the most\. What is left over can be \*Your turn\*"):
         labs.exercises(small)
+
+
+def test_four_experiments_and_too_many_lines_are_refused(small):
+    text = small.read_text(encoding="utf-8")
+    small.write_text(
+        text + "".join(f"\n# %% [markdown]\n# ### Experiment {i}: x\n" for i in range(4)), encoding="utf-8"
+    )
+    with pytest.raises(labs.LabError, match="4 experiments; 3 are the most"):
+        labs.exercises(small)
+    small.write_text(text + "\n" * labs.LINES, encoding="utf-8")
+    with pytest.raises(labs.LabError, match="lines; 1300 are the most"):
+        labs.exercises(small)
+
+
+def test_a_patch_is_an_answer_and_must_fit(small):
+    text = small.read_text(encoding="utf-8")
+    patches = (
+        '# %% patches="mean"\n[("sum(x)", "max(x)", "not"), ("/ len(x)", "* (1 / len(x))", "")]\n\n# %%\nlab.check'
+    )
+    small.write_text(text.replace("# %%\nlab.check", patches), encoding="utf-8")
+    right, wrong = ([a for a in labs.answers(small) if a.kind == kind][-1] for kind in ("right", "wrong"))
+    assert "return sum(x) * (1 / len(x))" in right.code
+    assert "return max(x) / len(x)" in wrong.code
+    assert (wrong.number, wrong.message) == (5, "not")
+    small.write_text(small.read_text(encoding="utf-8").replace('"sum(x)"', '"x"'), encoding="utf-8")
+    with pytest.raises(labs.LabError, match="holds the text of a patch 3 times, not once: 'x'"):
+        labs.answers(small)
+    small.write_text(
+        text.replace("# %%\nlab.check", '# %% patches="mean"\n[("a",)]\n\n# %%\nlab.check'), encoding="utf-8"
+    )
+    with pytest.raises(labs.LabError, match='patches="mean" must be a list with a line'):
+        labs.answers(small)
+
+
+def test_a_stub_names_the_function_that_it_stands_for():
+    body = "### BEGIN SOLUTION\n{0}pass\n{0}### END SOLUTION\n"
+    code = "class A:\n    def f(self):\n        " + body.format("        ") + "\ndef g(x):\n    " + body.format("    ")
+    assert labs.stub(code, "A").count("NotImplementedError") == 2
+    assert 'NotImplementedError("A.f")' in labs.stub(code, "A")
+    assert 'NotImplementedError("g")' in labs.stub(code, "A")
+    assert 'NotImplementedError("x")' in labs.stub("### BEGIN SOLUTION\ny = 1\n### END SOLUTION\n", "x")
 
 
 def test_a_change_of_the_source_is_noticed(small, monkeypatch, tmp_path):
