@@ -191,9 +191,7 @@ def numbers(fig):
             panels.append((axes.get_title() or axes.get_title("left") or axes.get_title("right"), frame))
     if unread:
         title, frame = panels.pop() if panels else ("", pd.DataFrame())
-        kinds = Counter()
-        for name, count in unread.items():
-            kinds[_PLAIN.get(name, "other shapes")] += count
+        kinds = Counter(_PLAIN.get(name, "other shapes") for name in unread.elements())
         names = ", ".join(f"{kind} ({count})" for kind, count in kinds.items())
         panels.append((f"{title} Drawn but not listed: {names}.".strip(), frame))
     return panels
