@@ -23,7 +23,6 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from labcheck.compare import compare
 from labcheck.draw import CASES, cases
@@ -35,9 +34,15 @@ from labcheck.transport import decode, encode
 class Agreement:
     """A check that compares the learner's results with a reference. `Lab.agrees` makes it; a call makes its generator.
 
-    line: what the check says of itself. target: as of `call`. draw, kinds, forms: as of `cases`. misreadings:
-    {sentence: function or (old text, new text)}. parts: names of the parts of a result that is a tuple. explain: `explain(got, expected, *arguments)` gives the sentence about what no
-    table can hold, or None; it is asked before the misreadings.
+    line         what the check says of itself
+    target       as of `call`
+    draw         with `kinds` and `forms` as of `cases`
+    misreadings  {sentence: function or (old text, new text)}
+    written      see above
+    explain      `explain(got, expected, *arguments)` gives the sentence about what no table can hold, or None; it is
+                 asked before the misreadings
+    parts        names of the parts of a result that is a tuple
+    tolerance    `rtol` and `atol` of `compare`
     """
 
     line: str

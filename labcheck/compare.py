@@ -71,7 +71,7 @@ def _compare_numbers(got, expected, raw, name, rtol, atol, factors):
     if same(got):
         return None
     if not np.isfinite(got).all() and np.isfinite(expected).all():
-        what = "NaN (not a number)" if np.isnan(got).any() else "infinite"
+        what = "NaN (not a number)" if np.isnan(got).any() else "an infinite number"
         return f"{name}: {what} came back; a logarithm of 0, a division by 0, or numbers that grow without end?"
     pattern = _pattern(got, expected, same, factors) if np.isfinite(expected).all() else None
     return f"{name}: {pattern}" if pattern else _first_difference(got, expected, name, same)

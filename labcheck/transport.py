@@ -40,7 +40,7 @@ def encode(value) -> Any:
         tensor = value.detach().cpu()
         tensor = tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor  # which NumPy has not
         return {"tensor": _bytes(tensor.numpy()), "gradient": bool(value.requires_grad)}
-    if isinstance(value, range) or getattr(value, "ndim", 0) and hasattr(value, "__array__"):
+    if isinstance(value, range) or (getattr(value, "ndim", 0) and hasattr(value, "__array__")):
         return encode(np.asarray(value).tolist())  # arrays of objects, and tables of pandas
     try:
         text = repr(value)[:80]

@@ -30,7 +30,8 @@ from rich.table import Table
 
 import labs
 
-SECOND_EDITION = ("lab01_perceptron_to_autodiff",)  # the notebooks and labs, such as "00_start_here", that keep these two limits
+# The notebooks and labs, such as "00_start_here", that keep these two limits.
+SECOND_EDITION = ("lab01_perceptron_to_autodiff",)
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight
 # Calls that are work: a cell that makes one, itself or through a function of its notebook, does more than draw.
 WORK = {
