@@ -2,8 +2,12 @@
 
 check        what a lab's notebook calls: `lab.check`, `lab.solved`, `progress`
 exercise     exercises, and the checks that ask the learner's code
+agree        a check from a table of what is right and how it is misread
+draw         inputs for checks, with the cases that an author forgets
+fakes        stand-ins for objects of other exercises
 compare      a result against what is expected, with a diagnosis
 perform      the learner's code, run so that nothing in it stops the notebook
+time_limit   ends a block of code after some seconds, whatever it does
 transport    values that travel between a grader and the learner's process
 grade        the grader, `python -m labcheck.grade FOLDER`: the command; it starts a process for each submission
 isolated     commands that no variable of the caller's leads astray

@@ -52,7 +52,7 @@ class Report:
         return f'<div class="check"><div>{_code(html.escape(self.heading, quote=False))}</div>{rows}</div>'
 
 
-def _lines(outcomes):
+def lines(outcomes):
     """A line a check: status, text, what was printed. What was said of an earlier check is not said again."""
     said = set()
     for name, status, message, printed in outcomes:
@@ -133,11 +133,11 @@ class Lab:
             return Report(f"{head}: open", [("to do", message, "") for message in open_parts])
         passed = sum(outcome.status == "ok" for outcome in outcomes)
         points = f"{exercise.earned(outcomes):.3g} of {exercise.points:g} points"
-        lines = list(_lines(outcomes))
+        found = list(lines(outcomes))
         again = (
             "" if passed == len(outcomes) else f' (the same inputs again: `lab.check("{exercise.name}", seed={seed})`)'
         )
-        return Report(f"{head}: {passed} of {len(outcomes)} checks, {points}{again}", lines)
+        return Report(f"{head}: {passed} of {len(outcomes)} checks, {points}{again}", found)
 
     def solved(self, *exercises) -> bool:
         """Whether the last check of each of these was all right; else says which are open."""

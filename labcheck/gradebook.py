@@ -13,6 +13,7 @@ import os
 import re
 
 from labcheck import check
+from labcheck.exercise import Outcome
 from labcheck.submissions import FAILED, GRADED
 
 NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -212,11 +213,7 @@ def report_on(exercise, result):
     passed = sum(each["status"] == "ok" for each in result["outcomes"])
     points = f"{result['points']:.3g} of {exercise.points:g} points"
     heading = f"Exercise {exercise.number} · {exercise.title}: {passed} of {len(result['outcomes'])} checks, {points}"
-    lines = [
-        (each["status"], f"{each['check']}: {each['message']}".rstrip(": "), each["printed"])
-        for each in result["outcomes"]
-    ]
-    return check.Report(heading, lines)
+    return check.Report(heading, list(check.lines([Outcome(**each) for each in result["outcomes"]])))
 
 
 def page(title, summary, body):

@@ -112,7 +112,7 @@ TRICKS = {
         *GOOD,
         WRONG,
         "from labcheck import compare, exercise, perform, transport\ncompare.compare = lambda *a, **k: None\n"
-        "exercise.run_check = lambda *a: (exercise.Outcome('c', 'ok', '', ''), False)\n"
+        "exercise.run_check = lambda *a: exercise.Outcome('c', 'ok', '', '')\n"
         "check.perform = lambda *a: exercise.Reply()\nplain = transport.encode\n"
         "fake = lambda v: plain(v) if not isinstance(v, np.ndarray) else {'opaque': ['ok', 'ok']}\n"
         "transport.encode = perform.encode = fake",
@@ -295,7 +295,7 @@ def test_points_are_the_share_of_the_checks(batch):
     assert points(batch.rows["wrong"]) == [2, 0, 2, 1]
     assert points(batch.rows["half"]) == [2, 2, 2, 1]
     assert points(batch.rows["open"]) == [2, 0, 2, 1]
-    assert "the result is in the reverse order" in page(batch, "wrong")
+    assert "the result: the order is reversed" in page(batch, "wrong")
     assert "is not written yet" in page(batch, "open")
     assert batch.rows["open"]["note"] == "1 cell stopped with an error"
 
@@ -1005,4 +1005,4 @@ def test_real_labs_with_the_guides_private_check(tmp_path):
         assert row["points"] == (row["points_possible"] if row["student"] == "solved" else "0")
     first = next(row for row in rows if row["student"] == "solved")
     assert first["seed"] == "20260917"
-    assert "works on a thousand examples" in (tmp_path / "out" / first["feedback"]).read_text(encoding="utf-8")
+    assert "works on ten thousand rows" in (tmp_path / "out" / first["feedback"]).read_text(encoding="utf-8")

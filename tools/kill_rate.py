@@ -5,7 +5,7 @@
 
 Mutants are made by cosmic-ray (the extra `instructor`) within the solution marks. A survivor is a mutant that all
 checks accept: either the checks have a gap, or the mutant is no mistake. Then a cell `survivors="exercise"` of the
-source says why, in a line `- ``mutated line``: why`. The exit status is 1 where fewer than 90 % of a lab's mutants are
+source says why, in a line `- ``mutated line``: why`. The exit status is 1 where fewer than 95 % of a lab's mutants are
 refused, or a survivor is not explained. The table goes to outputs/tables/kill_rate.csv.
 """
 
@@ -33,7 +33,7 @@ from labkit.ledger import save_table
 SEEDS = range(3)  # of the inputs that a mutant is tried on
 SECONDS = 2.0  # that a call of a mutant may take; many of them never end
 NEED_SETTINGS = {"core/VariableReplacer", "core/VariableInserter"}  # operators that ask which variable
-LEAST = 0.9  # of the mutants of a lab that must be refused
+LEAST = 0.95  # of the mutants of a lab that must be refused
 
 
 def mutants(code):
