@@ -54,7 +54,7 @@ def test_right_answers_pass_and_wrong_ones_fail_with_the_message_meant_for_them(
             assert statuses == {"to do"}
 
 
-# Answers of people who knew only the student notebook: `tests/answers/LAB/EXERCISE__wrong__301.py`, `...__right__101.py`.
+# Answers of people who knew only the student notebook: `tests/answers/LAB/EXERCISE__wrong__301.py`, `..._right_...`.
 # The first line of each says what is wrong, or unusual. Tried in 20 draws when they were collected; here in one.
 READERS = sorted((Path(__file__).parent / "answers").glob("*/*.py"))
 
