@@ -427,7 +427,7 @@ def believed_after(epoch):
     """The points, and the line that the perceptron has learned after so many epochs."""
     weights, bias, mistakes = perceptron(inputs, labels, epochs=epoch)
     at_rest = mistakes[-1] == 0
-    fig, ax = plt.subplots(figsize=(6, 3.4))
+    fig, ax = plt.subplots(figsize=(7.5, 3.4))
     draw_points(ax, inputs, labels)
     draw_line(
         ax, weights, bias, "at rest" if at_rest else "still moving", color="0.1", linestyle="-" if at_rest else ":"
