@@ -28,8 +28,8 @@ KINDS = {
     "tiny": "numbers of a millionth: what is nearly 0 is taken for 0",
 }
 CASES = (
-    "plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "large", "square", "tiny", "square",
-    "plain",
+    "plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "large", "square", "tiny", "tiny",
+    "square", "plain",
 )  # fmt: skip
 FORMS = ("array", "float32", "list", "tensor")
 
@@ -59,8 +59,8 @@ class Draw:
         if self.kind == "square":
             self._size = self._size or int(self.rng.integers(4, 7))
             return min(max(low, self._size), high)
-        if self.kind == "doubled":
-            low = max(low, min(4, high))
+        if self.kind in ("doubled", "tiny"):
+            low = max(low, min(4 if self.kind == "doubled" else 10, high))
         return int(self.rng.integers(low, high + 1))
 
     def numbers(self, *shape):
@@ -79,7 +79,8 @@ class Draw:
     def scalar(self):
         """One number, a float. Of large and of tiny ones every other is negative, and none is 0."""
         if self.kind in ("large", "tiny"):
-            return float(self.rng.integers(1, 4) * self.step * (1 if self.number % 2 else -1))
+            unit = LARGE if self.kind == "large" else 2.0**-1000
+            return float(self.rng.integers(1, 4) * unit * (1 if self.number % 2 else -1))
         return float(self.numbers(1)[0])
 
     def labels(self, n):
