@@ -77,6 +77,8 @@ for name in TABLES:
 
 import math
 
+from labcheck.draw import CASES
+
 PARTS = "the weights", "the bias", "the list of mistakes"
 
 
@@ -97,9 +99,9 @@ def rosenblatt(inputs, labels, epochs=100):
 
 def pairs_twice(make):
     """Each point with both labels: no line exists. The number of epochs can be left out, and the last need not be best."""
-    n, d = make.size(1, 8), make.size(1, 4)
     for _ in range(100):
-        points, labels = make.numbers(n, d), np.repeat([1, -1], n)
+        points = make.numbers(make.size(1, 8), make.size(1, 4))
+        labels = np.repeat([1, -1], len(points))
         examples = np.concatenate([points, points]), labels, *make.one_of((7,), (), (2,))
         counts = rosenblatt(*examples)[2]
         if make.kind != "plain" or counts[-1] > min(counts):
@@ -146,9 +148,8 @@ MISREADINGS = {
     "use `epochs`, and 100 where it is not given": ("range(epochs)", "range(100)"),
 }  # fmt: skip
 ROSENBLATT = {"reference": rosenblatt, "misreadings": MISREADINGS, "parts": PARTS}
-agrees(
-    "perceptron", "corrects each mistake at once, from zero, also where a sum is exactly 0", draw=examples, **ROSENBLATT
-)
+agrees("perceptron", "corrects each mistake at once, from zero, also where a sum is exactly 0", draw=examples,
+       kinds=(*CASES, "tiny"), **ROSENBLATT)  # fmt: skip
 agrees("perceptron", "comes to rest at a line that separates the examples, through the origin or not", draw=separable,
        kinds=("plain", "whole", "square", "plain"), **ROSENBLATT)  # fmt: skip
 agrees(
@@ -208,7 +209,6 @@ for line, sizes in {
                 return wrong
 
 
-from labcheck.draw import CASES
 from labcheck.transport import Opaque
 
 
@@ -259,6 +259,10 @@ def explain_operation(got, expected, operation, a, b):
         return "an operation changes `grad`: only backward will do that, so leave it at 0"
     if got[5]:
         return "two Values with the same number are not the same: without `__eq__` they are kept apart"
+    if 7.0 in got[2]:
+        return (
+            "slopes are the numbers of the moment when the operation is done: yours change with the parents' data later"
+        )
     if any(isinstance(slope, Opaque) for slope in got[2]):
         return "slopes are plain numbers: write other.data, not other"
     if compare(got[2], [3 * slope for slope in expected[2]]) is None and any(expected[2]):

@@ -1224,9 +1224,8 @@ def compare_learners(seed):
     return [np.mean(np.sign(each) == answers) for each in sums]
 
 
-SEEDS = range(BASE_SEED, BASE_SEED + REPLICATES)
 if lab.solved("perceptron", "Value", "backward"):
-    found = np.array([compare_learners(seed) for seed in SEEDS])
+    found = np.array([compare_learners(BASE_SEED + replicate) for replicate in range(REPLICATES)])
     accuracies = dict(zip(LEARNERS, found.T, strict=True))
 
 # %% tags=["experiment", "drawing"]
