@@ -41,6 +41,7 @@ class Agreement:
     written      see above
     explain      `explain(got, expected, *arguments)` gives the sentence about what no table can hold, or None; it is
                  asked before the misreadings
+    hint         a question that is asked where no misreading explains what came back
     parts        names of the parts of a result that is a tuple
     tolerance    `rtol` and `atol` of `compare`
     """
@@ -52,6 +53,7 @@ class Agreement:
     misreadings: dict[str, Callable | tuple[str, str]] = field(default_factory=dict)
     written: Callable | None = None
     explain: Callable | None = None
+    hint: str = ""
     parts: tuple[str, ...] = ()
     kinds: tuple[str, ...] = CASES
     forms: tuple[str, ...] = ("array",)
@@ -71,13 +73,12 @@ class Agreement:
             tried.append((arguments, (yield from self._ask(arguments))))
         again = yield from self._ask(tried[0][0])
         wrong = [(arguments, got) for arguments, got in tried if self._differs(got, arguments)]
-        if wrong:
-            return self._sentence(tried, *wrong[0])
-        if self._differs(again, tried[0][0]):
+        first_arguments, first = tried[0]
+        if self._differs(again, first_arguments) and not self._differs(first, first_arguments):
             return (
-                "the first call is right, but the same call later is not: what do you keep from one call to the next?"
+                "a call is right at first, and wrong when it is made again: what do you keep from one call to the next?"
             )
-        return None
+        return self._sentence(tried, *wrong[0]) if wrong else None
 
     def _ask(self, arguments):
         """The learner's result or the error that it raised. An answer that is not there, or never ends, is let go."""
@@ -112,7 +113,8 @@ class Agreement:
         for sentence, misread in self.misreadings.items():
             if all(self._agrees_with(misread, case, result) for case, result in tried):
                 return sentence
-        return self._differs(got, arguments)
+        question = f"; {self.hint}" if self.hint and not isinstance(got, Raised) else ""
+        return self._differs(got, arguments) + question
 
     def _agrees_with(self, misread, arguments, got):
         """Whether a misreading would have given this result, or an error where this is one."""

@@ -100,9 +100,10 @@ def _pattern(got, expected, same, factors):
         return f"each number is {abs(offset):.4g} too {'large' if offset > 0 else 'small'}"
     if expected.ndim == 2 and expected.shape[0] == expected.shape[1] and same(got.T):
         return "it is transposed"
-    if expected.ndim and len(expected) > 1 and same(got[::-1]):
+    telling = expected.ndim and len(np.unique(expected)) > expected.size / 2  # rows of 0 and 1 agree by chance
+    if telling and len(expected) > 1 and same(got[::-1]):
         return "the order is reversed"
-    if expected.ndim and len(expected) > 3:
+    if telling and len(expected) > 3:
         for step in (1, -1):
             if same(got[1:-1], np.roll(expected, step, axis=0)[1:-1]):
                 return "all is shifted by one place"

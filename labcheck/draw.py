@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 GRID = 64  # numbers of a plain case are multiples of 1 / GRID
-LARGE = 1024.0  # numbers of a large case are multiples of it
+LARGE, TINY = 2.0**10, 2.0**-20  # numbers of a large and of a tiny case are multiples of it
 
 # What each kind is for.
 KINDS = {
@@ -25,8 +25,12 @@ KINDS = {
     "zeros": "the first row is zero, and half of the rest",
     "doubled": "each row stands there twice",
     "large": "numbers in the thousands: an exponential overflows",
+    "tiny": "numbers of a millionth: what is nearly 0 is taken for 0",
 }
-CASES = ("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "large", "plain")
+CASES = (
+    "plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "large", "square", "tiny", "tiny",
+    "square", "plain",
+)  # fmt: skip
 FORMS = ("array", "float32", "list", "tensor")
 
 
@@ -45,24 +49,24 @@ class Draw:
 
     @property
     def step(self):
-        """The distance between neighbouring numbers."""
-        return {"whole": 1.0, "large": LARGE}.get(self.kind, 1 / GRID)
+        """How little above or below another number is near it: for a tiny case, as near as its sums of products are."""
+        return {"whole": 1.0, "large": LARGE, "tiny": TINY**2}.get(self.kind, 1 / GRID)
 
     def size(self, low, high):
         """A number of rows, columns, updates, ...: from `low` to `high`, both included."""
         if self.kind == "smallest":
             return low
         if self.kind == "square":
-            self._size = self._size or int(self.rng.integers(3, 8))
+            self._size = self._size or int(self.rng.integers(4, 7))
             return min(max(low, self._size), high)
-        if self.kind == "doubled":
-            low = max(low, min(4, high))
+        if self.kind in ("doubled", "tiny"):
+            low = max(low, min(4 if self.kind == "doubled" else 10, high))
         return int(self.rng.integers(low, high + 1))
 
     def numbers(self, *shape):
         """An array [*shape] of numbers, float64, mostly between -3 and 3 (in a large case: between -2048 and 2048)."""
-        if self.kind in ("whole", "large"):
-            return self.step * self.rng.integers(-2, 3, shape)
+        if self.kind in ("whole", "large", "tiny"):
+            return {"whole": 1.0, "large": LARGE, "tiny": TINY}[self.kind] * self.rng.integers(-2, 3, shape)
         found = np.round(GRID * np.clip(self.rng.normal(size=shape), -3, 3)) / GRID
         if self.kind == "zeros":
             found = np.where(self.rng.random(shape) < 0.5, 0.0, found)
@@ -73,9 +77,10 @@ class Draw:
         return found
 
     def scalar(self):
-        """One number, a float. Of large ones every other is negative."""
-        if self.kind == "large":
-            return float(self.rng.integers(1, 4) * (LARGE if self.number % 2 else -LARGE))
+        """One number, a float. Of large and of tiny ones every other is negative, and none is 0."""
+        if self.kind in ("large", "tiny"):
+            unit = LARGE if self.kind == "large" else 2.0**-1000
+            return float(self.rng.integers(1, 4) * unit * (1 if self.number % 2 else -1))
         return float(self.numbers(1)[0])
 
     def labels(self, n):

@@ -26,6 +26,10 @@ class Node:
             raise TooManySteps("nodes are visited again and again")
         return self._parents
 
+    @parents.setter
+    def parents(self, value):
+        raise AttributeError("the parents of a value are changed, but nothing may be written except `grad`")
+
 
 def graph(parents, slopes, grad=0.0):
     """The nodes of a graph, each after its parents.
@@ -61,10 +65,10 @@ def random_graph(make):
             ([[], [0], [0], [2, 1]], [[], [2.0], [3.0], [1.5, 0.0]]),
         )
     n = make.size(4, 14)
-    parents = [[], []] + [make.rng.integers(max(0, i - 4), i, make.size(1, 2)).tolist() for i in range(2, n)]
-    parents[-1], parents[-2] = [n - 2, n - 3], [n - 3]  # a long and a short way to the end
-    slopes = [np.clip(make.numbers(len(row)), -1.5, 1.5).tolist() for row in parents]
-    slopes[-1] = [1.25, -0.5]
+    parents = [[], [0]] + [make.rng.integers(max(0, i - 4), i, make.size(1, 2)).tolist() for i in range(2, n)]
+    parents[-1], parents[-2] = list(make.one_of((n - 2, n - 3), (n - 3, n - 2))), [n - 3]  # a long and a short way
+    drawn = [np.clip(make.numbers(len(row)), -1.5, 1.5) for row in parents]
+    slopes = [np.where(row == 0, 0.5, row).tolist() for row in drawn]
     return parents, slopes
 
 

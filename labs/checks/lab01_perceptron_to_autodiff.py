@@ -40,11 +40,14 @@ agrees(
         "a sum equal to the threshold must fire: use >= and not >": lambda x, w, t: x @ w > t,
         "fire where the sum is larger than the threshold too, not only equal to it": lambda x, w, t: x @ w == t,
         "each input must be multiplied by its weight before you add": lambda x, w, t: x.sum(1) >= t,
+        "a negative weight lowers the sum, it forbids nothing": lambda x, w, t: (x @ w >= t) & ~(x[:, w < 0] != 0).any(1),
         "a negative weight must lower the sum": lambda x, w, t: x @ np.abs(w) >= t,
         "compare the sum with the threshold, not with 0": lambda x, w, t: x @ w >= 0,
         "the threshold has the wrong sign: compare the sum with it": lambda x, w, t: x @ w + t >= 0,
         "the product runs over the wrong axis: use inputs @ weights": lambda x, w, t: w @ x >= t,
         "one output a row: do not add up the rows": lambda x, w, t: int((x @ w).sum() >= t),
+        "a sum can have a fraction: do not cut it off": lambda x, w, t: (x @ w).astype(int) >= t,
+        "add up all inputs, for any number of them": lambda x, w, t: x[:, :2] @ w[:2] >= t,
         "nearly is not enough: compare with the threshold itself": lambda x, w, t: x @ w >= t - 0.1,
     },
 )  # fmt: skip
@@ -74,6 +77,8 @@ for name in TABLES:
 
 import math
 
+from labcheck.draw import CASES
+
 PARTS = "the weights", "the bias", "the list of mistakes"
 
 
@@ -93,10 +98,15 @@ def rosenblatt(inputs, labels, epochs=100):
 
 
 def pairs_twice(make):
-    """Each point with both labels: no line exists. Sometimes the number of epochs is left out."""
-    points = make.numbers(make.size(1, 8), make.size(1, 4))
-    labels = np.repeat([1, -1], len(points))
-    return (np.concatenate([points, points]), labels, *make.one_of((7,), (), (2,)))
+    """Each point with both labels: no line exists. The number of epochs can be left out, and the last need not be best."""
+    for _ in range(100):
+        points = make.numbers(make.size(1, 8), make.size(1, 4))
+        labels = np.repeat([1, -1], len(points))
+        examples = np.concatenate([points, points]), labels, *make.one_of((7,), (), (2,))
+        counts = rosenblatt(*examples)[2]
+        if make.kind != "plain" or counts[-1] > min(counts):
+            break
+    return examples
 
 
 def examples(make):
@@ -127,12 +137,19 @@ MISREADINGS = {
     "stop after the first epoch without a mistake: yours goes on to the last": ("break", "pass"),
     "try all the epochs that are allowed: yours stops one too early": ("range(epochs)", "range(epochs - 1)"),
     "go through the examples again and again, not once": ("range(epochs)", "range(1)"),
+    "correct an example once, then go on to the next: yours stays until it is right": (
+        "if mistake:", "while y * (math.fsum(w * x) + b) <= 0:"),
+    "count the mistakes while you go through an epoch, not what is wrong after it": (
+        "        if not counts", "        counts[-1] = sum(y * (math.fsum(w * x) + b) <= 0 for x, y in zip(inputs, labels))\n        if not counts"),
+    "stop after an epoch without a mistake: that weights and bias are as before it is not enough": ("if not counts[-1]", "if (w == seen_w).all() and b == seen_b"),
+    "a sum of 0 is a mistake for both labels: yours takes it for the answer +1": ("y * (math.fsum(w * x) + b) <= 0", "(1 if math.fsum(w * x) + b >= 0 else -1) != y"),
+    "a sum of 0 is a mistake for both labels: yours takes it for the answer -1": ("y * (math.fsum(w * x) + b) <= 0", "(1 if math.fsum(w * x) + b > 0 else -1) != y"),
+    "go through the examples `epochs` times at most: yours does it once more": ("range(epochs)", "range(epochs + 1)"),
     "use `epochs`, and 100 where it is not given": ("range(epochs)", "range(100)"),
 }  # fmt: skip
 ROSENBLATT = {"reference": rosenblatt, "misreadings": MISREADINGS, "parts": PARTS}
-agrees(
-    "perceptron", "corrects each mistake at once, from zero, also where a sum is exactly 0", draw=examples, **ROSENBLATT
-)
+agrees("perceptron", "corrects each mistake at once, from zero, also where a sum is exactly 0", draw=examples,
+       kinds=(*CASES, "tiny"), **ROSENBLATT)  # fmt: skip
 agrees("perceptron", "comes to rest at a line that separates the examples, through the origin or not", draw=separable,
        kinds=("plain", "whole", "square", "plain"), **ROSENBLATT)  # fmt: skip
 agrees(
@@ -182,7 +199,7 @@ def all_inputs(n):
 for line, sizes in {
     "computes XOR of two inputs": [2],
     "computes XOR of three inputs, an odd number": [3],
-    "computes XOR of any number of inputs, from one to nine": [1, 4, 5, 6, 7, 8, 9],
+    "computes XOR of any number of inputs, from one to twelve": [1, 4, 5, 6, 7, 8, 12],
 }.items():
 
     @checks("xor_network", line)
@@ -198,20 +215,21 @@ from labcheck.transport import Opaque
 def use_operation(answer, operation, a, b):
     """What an operation on Value(a) and Value(b) gives: number, parents by name, slopes; and what it leaves behind."""
     Value = answer["Value"]
-    x, y = Value(a), Value(b)
+    x, y = Value(a, (Value(0.5),), (3.0,)), Value(b)  # one that was computed, and one that was not
     result = {
         "a + b": lambda: x + y, "a + a": lambda: x + x, "a + 2": lambda: x + 2,
         "a * b": lambda: x * y, "a * a": lambda: x * x, "a * 2": lambda: x * 2,
         "a.tanh()": lambda: x.tanh(), "a.relu()": lambda: x.relu(),
     }[operation]()  # fmt: skip
-    if not isinstance(result, Value):
-        return type(result).__name__
+    if not isinstance(result, Value) or result is x or result is y:
+        return "an operand itself" if isinstance(result, Value) else type(result).__name__
+    operands = [x.data, y.data, len(x.parents) + len(y.parents)]
+    x.data = y.data = 7.0  # as an update would: what the result remembers must stay
     parents, slopes = result.parents, result.slopes
     if not isinstance(parents, (tuple, list)) or not isinstance(slopes, (tuple, list)):
         return [type(parents).__name__, type(slopes).__name__]
     names = ["a" if one is x else "b" if one is y else str(getattr(one, "data", one)) for one in parents]
-    operands = [x.data, y.data, len(x.parents) + len(y.parents)]
-    return [result.data, names, slopes, operands, [x.grad, y.grad, result.grad], bool(Value(a) == x)]
+    return [result.data, names, slopes, operands, [x.grad, y.grad, result.grad], bool(Value(7.0) == x)]
 
 
 def operation_by_hand(operation, a, b):
@@ -223,7 +241,7 @@ def operation_by_hand(operation, a, b):
         "a.tanh()": (t, "a", [1 - t * t]), "a.relu()": (max(a, 0), "a", [int(a > 0)]),
     }[operation]  # fmt: skip
     names = [{"2": "2.0"}.get(name, name) for name in parents]
-    return [number, names, slopes, [a, b, 0], [0, 0, 0], False]
+    return [number, names, slopes, [a, b, 1], [0, 0, 0], False]
 
 
 def explain_operation(got, expected, operation, a, b):
@@ -231,7 +249,7 @@ def explain_operation(got, expected, operation, a, b):
     if got == "NoneType":
         return f"`{operation}` is None: is a `return` missing?"
     if isinstance(got, str):
-        return f"`{operation}` is {got}, not a Value: return Value(number, parents, slopes)"
+        return f"`{operation}` is {got}, not a new Value: return Value(number, parents, slopes)"
     if len(got) == 2:
         hint = ": a tuple of one is written (self,), with the comma" if operation.endswith("()") else ""
         return f"parents and slopes of `{operation}` must be tuples, but are {got[0]} and {got[1]}{hint}"
@@ -241,8 +259,14 @@ def explain_operation(got, expected, operation, a, b):
         return "an operation changes `grad`: only backward will do that, so leave it at 0"
     if got[5]:
         return "two Values with the same number are not the same: without `__eq__` they are kept apart"
+    if 7.0 in got[2]:
+        return (
+            "slopes are the numbers of the moment when the operation is done: yours change with the parents' data later"
+        )
     if any(isinstance(slope, Opaque) for slope in got[2]):
         return "slopes are plain numbers: write other.data, not other"
+    if compare(got[2], [3 * slope for slope in expected[2]]) is None and any(expected[2]):
+        return "a slope is along the parent alone: what the parent was computed from is no matter yet"
     if compare(got[0], expected[0]) is None and got[1] != expected[1]:
         return f"the parents of `{operation}` are ({', '.join(got[1])}), not ({', '.join(expected[1])})"
 
@@ -254,6 +278,7 @@ SLOPES = {
     "the slope of tanh is 1 − t² with t = tanh(z): take tanh once, not twice": ("[1 - t * t]", "[1 - math.tanh(t) ** 2]"),
     "the slope of tanh is 1 − t²: the square is missing": ("[1 - t * t]", "[1 - t]"),
     "where the input of relu is 0, its slope is 0: use > 0 and not >= 0": ("a > 0", "a >= 0"),
+    "where the input of relu is 0, its slope is 0, not a half": ("[int(a > 0)]", "[(1 + np.sign(a)) / 2]"),
     "the slope of relu is 1 or 0: it is not the number itself": ("[int(a > 0)]", "[max(a, 0)]"),
     "the slope of relu is 0 where the input is negative": ("[int(a > 0)]", "[1]"),
     "relu gives 0 where the input is negative, and leaves positive numbers alone": ("max(a, 0)", "abs(a)"),
@@ -267,7 +292,7 @@ FORMS = {
 for symbol, forms in FORMS.items():
     agrees(
         "Value", f"`{symbol}` gives a new Value with the right number, parents and slopes", target=use_operation,
-        draw=lambda make, forms=forms: (make.one_of(*forms), make.scalar(), make.scalar()),
+        draw=lambda make, forms=forms: (make.one_of(*forms), make.scalar(), make.scalar()), kinds=CASES * len(forms),
         reference=operation_by_hand, misreadings=SLOPES, explain=explain_operation,
         parts=(f"the number of {symbol}", "its parents", "its slopes", "its operands", "`grad`", "equality"),
     )  # fmt: skip
@@ -278,10 +303,11 @@ from labcheck.fakes import depth_first, random_graph
 
 
 def use_order(answer, parents, slopes):
-    """The positions of the values in the learner's order."""
+    """The positions of the values in the learner's order, when it is asked for the second time."""
     from labcheck.fakes import graph
 
     nodes = graph(parents, slopes)
+    answer["topological_order"](nodes[-1])
     order = answer["topological_order"](nodes[-1])
     if not isinstance(order, (list, tuple)):
         return type(order).__name__
@@ -316,8 +342,13 @@ def walk(parents, slopes, leftover, ends):
 
 
 def chain(make):
+    """In a tiny case the slopes are tiny and huge by turns: no gradient is too small to be handed on."""
     n = make.size(2, 9)
-    return [[]] + [[i] for i in range(n - 1)], [[]] + [make.numbers(1).tolist() for _ in range(n - 1)], 0.0, [n - 1]
+    slopes = [
+        [2.0 ** (50 if (n - i) % 2 == 0 else -50)] if make.kind == "tiny" else make.numbers(1).tolist()
+        for i in range(1, n)
+    ]
+    return [[]] + [[i] for i in range(n - 1)], [[]] + slopes, 0.0, [n - 1]
 
 
 def explain_gradients(got, expected, parents, slopes, leftover, ends):
@@ -331,6 +362,7 @@ WALKS = {
     "all gradients are 0: the derivative of the end along itself is 1, so set `end.grad` to 1 first": ("= 1.0", "= 0.0"),
     "go through the order backwards, from the end to the start": ("reversed(order)", "order"),
     "a gradient is overwritten that should be added to: use +=": ("+=", "="),
+    "set every `grad` to 0 first, also of values in between, not only of those without parents": ("0.0 if place in order", "0.0 if place in order and not parents[place]"),
     "gradients of an earlier call linger: set every `grad` to 0 first": ("0.0 if place in order", "0.0 if False"),
     "multiply each slope by the gradient of the value itself: that is the chain rule": ("grad[child] * slope", "slope"),
     "go on where a gradient is 0: other values may still have one": ("            for parent, slope", "            if grad[child] == 0:\n                break\n            for parent, slope"),
@@ -351,15 +383,15 @@ def order_wrong(order, parents):
     if isinstance(order, str):
         hint = ": is a `return` missing?" if order == "NoneType" else ""
         return f"topological_order must return a list, not {order}{hint}"
-    if not order or any(place < 0 for place in order):
+    if any(place < 0 for place in order):
         return "the order must hold the values themselves, the end and all that it was computed from"
     if twice := [place for place in order if order.count(place) > 1]:
         return f"value number {twice[0]} is used twice, and stands in the order twice: remember what you have seen"
-    if order[0] == len(parents) - 1:
+    if order[:1] == [len(parents) - 1]:
         return "the order begins with the end: parents must come before their children"
     places = depth_first(parents, len(parents) - 1, [])
     if missing := set(places) - set(order):
-        return f"{len(missing)} of {len(places)} values are missing from the order: visit the parents of parents too"
+        return f"{len(missing)} of {len(places)} values are missing from the order: are parents of parents visited, at a second call, too?"
     for i, place in enumerate(order):
         if late := [parent for parent in parents[place] if parent not in order[:i]]:
             return f"value {place} stands before its parent, value {late[0]}: append a value after all its parents"
@@ -380,11 +412,11 @@ def doublings(make):
 
 
 for line, draw, kinds in (
-    ("multiplies the slopes along a chain, starting with 1 at the end", chain, ("plain", "smallest", "square", "plain")),
+    ("multiplies the slopes along a chain, starting with 1 at the end", chain, ("plain", "smallest", "square", "plain", "tiny", "tiny", "tiny")),
     ("adds up what comes over several paths, also where a slope is 0", to_the_end, ("plain", "zeros", "zeros", "whole", "square")),
     ("starts anew at each call, also for another end that shares values", to_two_ends, ("plain", "plain", "square")),
     ("visits each value once, so that sixty doublings (2^60 paths) take no time", doublings, ("plain",)),
 ):  # fmt: skip
     agrees(
-        "backward", line, target=use_backward, draw=draw, kinds=kinds, reference=walk, misreadings=WALKS, explain=explain_gradients, parts=("the gradients", "`data`"),
+        "backward", line, target=use_backward, draw=draw, kinds=kinds, reference=walk, misreadings=WALKS, explain=explain_gradients, hint="is one overwritten, or handed on before it is complete?", parts=("the gradients", "`data`"),
     )  # fmt: skip

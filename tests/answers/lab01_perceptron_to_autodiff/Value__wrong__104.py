@@ -1,0 +1,23 @@
+# relu of a positive number hands back the same Value and not a new one with a parent and a slope.
+class Value:
+    """A number that remembers how it was computed."""
+
+    def __init__(self, data, parents=(), slopes=()):
+        self.data, self.parents, self.slopes, self.grad = float(data), parents, slopes, 0.0
+
+    def __add__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data + other.data, (self, other), (1.0, 1.0))
+
+    def __mul__(self, other):
+        other = other if isinstance(other, Value) else Value(other)
+        return Value(self.data * other.data, (self, other), (other.data, self.data))
+
+    def tanh(self):
+        t = math.tanh(self.data)
+        return Value(t, (self,), (1 - t**2,))
+
+    def relu(self):
+        if self.data > 0:
+            return self
+        return Value(0.0, (self,), (0.0,))

@@ -1,0 +1,25 @@
+# topological_order lists children before their parents (the end first); backward is written to suit it and is right.
+def topological_order(end):
+    order, seen = [], set()
+
+    def visit(value):
+        if value in seen:
+            return
+        seen.add(value)
+        for parent in value.parents:
+            visit(parent)
+        order.append(value)
+
+    visit(end)
+    order.reverse()
+    return order
+
+
+def backward(end):
+    order = topological_order(end)
+    for value in order:
+        value.grad = 0.0
+    end.grad = 1.0
+    for value in order:
+        for parent, slope in zip(value.parents, value.slopes):
+            parent.grad += value.grad * slope
