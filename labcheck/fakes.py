@@ -23,7 +23,7 @@ class Node:
     def parents(self):
         self._reads.append(None)
         if len(self._reads) > 1000 + 100 * self._reads[0]:
-            raise TooManySteps("nodes are visited again and again")
+            raise TooManySteps("visit each value once: those of this graph are looked at again and again")
         return self._parents
 
     @parents.setter

@@ -40,7 +40,7 @@ from small_lab import (
     read,
 )  # fmt: skip
 
-from labcheck import grade, grade_one, gradebook, sandbox, submissions
+from labcheck import grade, grade_child, grade_one, gradebook, sandbox, submissions
 from labcheck import labs as labs_package
 
 BLOCK = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])"  # which would stop it gently
@@ -1006,3 +1006,11 @@ def test_real_labs_with_the_guides_private_check(tmp_path):
     first = next(row for row in rows if row["student"] == "solved")
     assert first["seed"] == "20260917"
     assert "works on ten thousand rows" in (tmp_path / "out" / first["feedback"]).read_text(encoding="utf-8")
+
+
+def test_what_is_for_readers_does_nothing_in_a_grader():
+    figures = grade_child.Silent("labkit.figures")
+    assert figures.style() is figures
+    assert figures.PALETTE[0].anything("x", y=1) is figures
+    with pytest.raises(AttributeError):
+        figures.__wrapped__  # noqa: B018
