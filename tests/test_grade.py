@@ -28,6 +28,7 @@ from small_lab import (
     LAB,
     MEAN,
     MEDIAN,
+    NOBODY,
     NOT_ISOLATED,
     OTHER_LAB,
     PRIVATE,
@@ -36,6 +37,7 @@ from small_lab import (
     call_of,
     command,
     notebook,
+    ordinary,
     points,
     read,
 )  # fmt: skip
@@ -234,11 +236,18 @@ def labs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def batch(labs, tmp_path_factory):
+# With LABKIT_ABUSE=all as the superuser and as a user without rights, with one job and with two; else as whoever tests.
+SETTINGS = [("whoever tests", 2)]
+if os.environ.get("LABKIT_ABUSE") == "all" and sandbox.is_superuser():
+    SETTINGS = [(user, jobs) for user in ("the superuser", "an ordinary user") for jobs in (1, 2)]
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids=lambda setting: f"{setting[0]}, jobs {setting[1]}")
+def batch(request, labs, tmp_path_factory):
     """All submissions, graded at once: the gradebook's rows by student, and the pages."""
     if not ISOLATED:
         pytest.skip(NOT_ISOLATED)
+    user, jobs = request.param
     folder, out = tmp_path_factory.mktemp("submissions"), tmp_path_factory.mktemp("grades")
     mark = f"6{os.getpid()}.5"  # seconds that a process that gets away would sleep, by which we would find it
     texts = {name: notebook([cell.replace("MARK", mark) for cell in cells]).encode() for name, cells in TRICKS.items()}
@@ -268,7 +277,14 @@ def batch(labs, tmp_path_factory):
     (folder / "other_lab98.ipynb").write_text(notebook(["1"]))
     (folder / "=1+1").mkdir()
     (folder / "=1+1" / "lab97.ipynb").write_text(notebook(GOOD))
-    done = command(folder, "--checks", labs, "--private", labs / "none", "--out", out, "--jobs", 2)
+    call = call_of(folder, "--checks", labs, "--private", labs / "none", "--out", out, "--jobs", jobs)
+    if user == "an ordinary user":
+        place = tmp_path_factory.getbasetemp()
+        for each in (place, folder, labs):
+            each.chmod(0o755)
+        shutil.chown(out, NOBODY)
+        call = ordinary(call, place)
+    done = subprocess.run(**call, capture_output=True)
     assert (out / "gradebook.csv").exists(), done.stderr
     return SimpleNamespace(rows=read(out), out=out, mark=mark, shown=done.stdout, code=done.returncode)
 

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 import sysconfig
@@ -18,7 +17,19 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from small_lab import GOOD, ISOLATED, LAB, NOT_ISOLATED, WRONG, call_of, notebook, points, read
+from small_lab import (
+    GOOD,
+    ISOLATED,
+    LAB,
+    NOBODY,
+    NOT_ISOLATED,
+    WRONG,
+    call_of,
+    notebook,
+    ordinary,
+    points,
+    read,
+)
 
 import labcheck
 import labkit
@@ -154,36 +165,12 @@ print([sorted(os.listdir("/")), sorted(os.environ), socket.gethostname(), [name 
        [int(pid) for pid in os.listdir("/proc") if pid.isdigit()], os.listdir("/tmp"), os.path.exists("/etc/passwd"),
        os.getuid() == 0])
 """
-NOBODY = 65534  # a user without any rights
-BECOME_NOBODY = f"""
-import os, sys
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 VICTIMS = ("a_victim", "m_victim", "z_victim")
 
 
 def plain(text):
     """A cell's source as it stands in this file, without its indentation."""
     return re.sub("^        ", "", text, flags=re.MULTILINE).strip()
-
-
-def ordinary(call, place):
-    """The superuser's call as that of a user without any rights, who can reach Python, this code and the place."""
-    needed = [Path(sys.base_prefix), Path(sys.prefix), grade.ROOT, place]
-    closed = {folder for path in needed for folder in path.parents if not folder.stat().st_mode & stat.S_IXOTH}
-    view = ["bwrap", "--dev-bind", "/", "/"]
-    for folder in sorted(closed):
-        if not closed & set(folder.parents):
-            view += ["--tmpfs", folder]
-    for path in needed:
-        if closed & set(path.parents):
-            for folder in reversed(path.parents[:-1]):
-                view += ["--dir", folder]
-            view += ["--bind", path, path]
-    return call | {"args": [*map(str, view), sys.executable, "-c", BECOME_NOBODY, *call["args"]]}
 
 
 def contents(*folders):
