@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbconvert import HTMLExporter
 
 import labs
 from labcheck import check
@@ -180,6 +181,12 @@ def test_the_student_notebook_runs_to_its_end_and_says_what_is_to_do(student_run
     assert len(checks) >= 3
     for cell in checks:
         assert re.search(r"○ to do: `[\w.]+` is not written yet", texts(cell)), texts(cell)
+
+
+def test_the_student_notebook_becomes_a_page(student_run):
+    page, _ = HTMLExporter().from_notebook_node(student_run)
+    assert "is not written yet" in page
+    assert "<summary>Hint 1</summary>" in page
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
