@@ -72,12 +72,12 @@ class Agreement:
         for arguments in cases(rng, self.draw, self.kinds, self.forms):
             tried.append((arguments, (yield from self._ask(arguments))))
         again = yield from self._ask(tried[0][0])
-        wrong = [(arguments, got) for arguments, got in tried if self._differs(got, arguments)]
-        first_arguments, first = tried[0]
-        if self._differs(again, first_arguments) and not self._differs(first, first_arguments):
+        differences = [self._differs(got, arguments) for arguments, got in tried]
+        if differences[0] is None and self._differs(again, tried[0][0]):
             return (
                 "a call is right at first, and wrong when it is made again: what do you keep from one call to the next?"
             )
+        wrong = [(difference, *case) for difference, case in zip(differences, tried, strict=True) if difference]
         return self._sentence(tried, *wrong[0]) if wrong else None
 
     def _ask(self, arguments):
@@ -104,8 +104,8 @@ class Agreement:
         found = (compare(one, other, name, **self.tolerance) for one, other, name in pairs)
         return next((difference for difference in found if difference), None)
 
-    def _sentence(self, tried, arguments, got):
-        """What to say: about the first case that is wrong, or the misreading that explains all cases."""
+    def _sentence(self, tried, difference, arguments, got):
+        """What to say: of the misreading that explains all cases, or of the first case that is wrong."""
         if self.explain and not isinstance(got, Raised):
             special = self.explain(got, self.reference(*arguments), *arguments)
             if special:
@@ -114,7 +114,7 @@ class Agreement:
             if all(self._agrees_with(misread, case, result) for case, result in tried):
                 return sentence
         question = f"; {self.hint}" if self.hint and not isinstance(got, Raised) else ""
-        return self._differs(got, arguments) + question
+        return difference + question
 
     def _agrees_with(self, misread, arguments, got):
         """Whether a misreading would have given this result, or an error where this is one."""

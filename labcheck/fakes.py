@@ -47,13 +47,6 @@ def graph(parents, slopes, grad=0.0):
     return nodes
 
 
-class Parameter:
-    """A parameter that an update changes: `data` and `grad`, numbers or arrays."""
-
-    def __init__(self, data, grad=0.0):
-        self.data, self.grad, self.parents, self.slopes = data, grad, (), ()
-
-
 def random_graph(make):
     """Parents and slopes for `graph`, from a `Draw`: each node has up to two parents, sometimes the same one twice.
 
