@@ -476,8 +476,8 @@ print("The loss has more than halved, and labkit.fit arrives at the same paramet
 #
 # ### Three questions, three readers
 #
-# That a network names most new digits is no news before you know what less can do. So
-# let it compete with two **baselines**, on three questions:
+# That a network names most new digits means little until you know what simpler methods
+# can do. So let it compete with two **baselines**, on three questions:
 #
 # 1. *Which digit is it?* Ten classes.
 # 2. *Is it even or odd?* Two classes, each a mixture of five shapes.
@@ -532,7 +532,7 @@ figures.show(
 
 # %%
 LINEAR, NEIGHBOURS, NETWORK = "linear\nclassifier", "nearest\nneighbours", "network"
-penalties = {"C": [0.01, 0.1, 1, 10, 100]}  # C is 1 / penalty
+penalties = {"C": [0.01, 0.1, 1, 10, 100, 1000]}  # C is 1 / penalty
 voters = {"n_neighbors": [1, 3, 5, 9, 17, 33, 65]}
 BASELINES = {
     LINEAR: GridSearchCV(LogisticRegression(max_iter=3000), penalties, cv=3),
@@ -808,8 +808,8 @@ print("the probe by hand agrees with labkit.measure.linear_probe")
 # A probe that reads nine digits of ten proves little by itself: perhaps it could do so
 # *before* training? So there are two controls. The **same layer, untrained**: only the
 # training is missing. (One random start is a matter of luck, so each replicate takes
-# the mean of ten.) And the same layer after training on **shuffled labels**: same
-# pictures, same number of updates, but no connection between picture and label.
+# the mean of ten.) And the same layer after training on **shuffled labels**: the same
+# pictures and the same number of updates, but no connection between picture and label.
 
 
 # %%
@@ -1071,7 +1071,7 @@ right_ax.set(title="The same information, scrambled", xscale="log")
 right_ax.set_xlabel("frequency (radians for each unit of mixed pixels)")
 for panel in (left_ax, right_ax):
     panel.axhline(0.1, color="0.4", linestyle=":", label="chance")
-left_ax.legend(loc="lower left")
+left_ax.legend(loc="center")
 figures.show(
     fig,
     alt="Left: what a linear probe and nearest neighbours read from pixels and from h2 "
@@ -1305,12 +1305,12 @@ record.groupby("experiment", sort=False).head(1).round(3)
 #
 # ### Your turn
 #
-# 1. Set `WIDTH = 4` and run everything again. At which claim does the notebook stop?
+# 1. Set `WIDTH = 8` and run everything again. At which claim does the notebook stop?
 #    Write down first which one you expect, and why.
 # 2. Probe the *first* hidden layer instead of the second (`[:2]` for `[:4]`). Is the
 #    gain from training larger or smaller? Is there a ceiling?
-# 3. Set `LEARNING_RATE = 1.6`. The notebook stops early: at which check, and what has
-#    happened to the loss?
+# 3. Set `LEARNING_RATE = 1.6`. The notebook stops early. Which two computations no
+#    longer agree, and what does a large rate do to the rounding errors of each update?
 # 4. Ask the three readers a fourth question: *is the digit at least 5?* Which of them
 #    will fail? Write it down before you run.
 #
