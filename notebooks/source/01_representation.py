@@ -18,7 +18,7 @@
 # distance, covariance, eigenvectors. Chapters 4 and 10 of [Mathematics for Machine
 # Learning](https://mml-book.github.io) refresh the last two.
 #
-# **Reading:** 60 minutes. **Running:** about 90 seconds on one CPU core.
+# **Reading:** 60 minutes. **Running:** about 100 seconds on one CPU core.
 
 # %%
 import matplotlib.pyplot as plt
