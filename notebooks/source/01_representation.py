@@ -850,7 +850,8 @@ first_weights = {}
 for name in ("untrained", "trained", "shuffled"):
     first_weights[name] = networks[name].layers[0].weight.detach().cpu()
 rough = {name: roughness(weights) for name, weights in first_weights.items()}
-print(first_weights["trained"].shape[1:], "weights in the first layer of each network")
+neurons, places_seen = first_weights["trained"].shape[1:]
+print(f"{neurons} neurons with {places_seen} weights each")
 
 # %%
 claim(
@@ -1042,7 +1043,7 @@ claim(
     source="our measurement; Kayhan & van Gemert 2020 (pooling discards the place)",
 )
 claim(
-    "Before training, 16 pooled numbers name 25 signals in 100 more than 16 mixtures",
+    "Before training, a probe on 16 pooled numbers beats 16 mixtures by at least 0.25",
     named_class["pooled"] - named_class["mixtures"],
     at_least=0.25,
     control=named_class["components"] - named_class["mixtures"],
@@ -1066,7 +1067,7 @@ guess_head.resolve([best == name for name in ("pooled", "mixtures", "components"
 # matrix product takes longer than computing it. So stack the weights of $K$ networks
 # and let one product serve all:
 #
-# $$ h^{(k)}_{no} = \sum_i x^{(k)}_{ni} W^{(k)}_{oi} + b^{(k)}_o , \qquad
+# $$ z^{(k)}_{nh} = \sum_i x^{(k)}_{ni} W^{(k)}_{hi} + b^{(k)}_h , \qquad
 # L = \sum_k L_k . $$
 #
 # In the sum of the losses, the gradient for network $k$ sees only $L_k$. `Ensemble`
@@ -1080,7 +1081,7 @@ with seeded(BASE_SEED):
 W = torch.stack([layer.weight for layer in layers])
 b = torch.stack([layer.bias for layer in layers])
 one_by_one = torch.stack([layer(x[k]) for k, layer in enumerate(layers)])
-at_once = torch.einsum("kni,koi->kno", x, W) + b[:, None]
+at_once = torch.einsum("kni,khi->knh", x, W) + b[:, None]
 torch.testing.assert_close(at_once, one_by_one)
 
 ensemble_of_five = Ensemble([64, 32, 32, 10], SEEDS)
