@@ -139,7 +139,7 @@ figures.show(
     alt="""Five rows of ten small pictures, each row named at its left. The digits, from
     0 to 9, are clear. One Gaussian per class gives blurred but mostly readable digits
     in the same order, clipped ones look a little cleaner. One per random group and one
-    Gaussian give grey smears without any order, in which no digit can be read.""",
+    Gaussian give grey smears in no order, few of which recall a digit.""",
     caption="""Ten points of each cloud, in the first three rows one of each class, on
     one grey scale from white (0) to black (1); values outside are drawn as white or
     black. Moving groups apart would not change the pictures.""",
@@ -517,7 +517,7 @@ CASES = {  # how the points are drawn, and the number taken of them
     "narrow and wide": (narrow_and_wide, wide_over_narrow),
     "near and far": (near_and_far, far_over_near),
 }
-PERPLEXITIES = [2, 5, 10, 30, 90]
+PERPLEXITIES = [5, 10, 30, 90]
 
 
 def tsne(points, perplexity, seed):
@@ -543,10 +543,10 @@ index = ["case", "perplexity", "replicate"]
 invented = pd.DataFrame(measured).set_index(index).sort_index()
 
 some_digits = test.inputs[0][:MAPPED]
+pair = drawn["narrow and wide", 0]
 moved = {}  # what the slider shows, all of the first replicate
 for perplexity in PERPLEXITIES:
     moved["uniform square", perplexity] = pictures["uniform square", 0, perplexity]
-    pair = drawn["narrow and wide", 0]
     moved["narrow and wide", perplexity] = tsne(pair, perplexity, BASE_SEED)
     moved["digits", perplexity] = tsne(some_digits, perplexity, BASE_SEED)
 print(f"{len(measured)} pictures of {MAPPED} points, and those of the slider")
@@ -587,8 +587,8 @@ figures.show(
     clouds. Top row, the data: digits overlap; the square is even; one cloud is much
     wider than the other; two clouds nearly touch and the third is far away. Bottom row,
     t-SNE: digits form islands by class; the square falls into many small clumps with
-    gaps; both clouds are equally wide; the three clouds lie apart with gaps of similar
-    size.""",
+    gaps; both clouds are equally wide; the three clouds lie on a line, with gaps of
+    similar size.""",
     caption="""The same points as they are (top; by PCA where they have more than two
     dimensions) and by t-SNE (bottom), first replicate. Both axes of a panel have one
     scale. Perplexity 30, for the square 5. Which side a cloud is drawn on means
@@ -631,16 +631,19 @@ def draw_moved(perplexity):
 
 
 ALTS = [
-    "The square and both clouds are torn into many small clumps, and so are digits.",
-    "The square is torn into clumps and strands; both clouds are equally wide.",
-    "Strands and gaps in the square; equal clouds; 1s and 9s lie in several pieces.",
-    "Large voids in the square; equal clouds; 1s and 9s still lie in several pieces.",
-    "The square is nearly even; clouds still equally wide; islands of digits close.",
+    "The square is torn into clumps and strands; the narrow and the wide cloud are "
+    "about equally wide; digits form more islands than there are classes.",
+    "The square is torn into strands with gaps between; both clouds are about equally "
+    "wide; 1s and 9s lie in several pieces.",
+    "The square hangs together around large voids; both clouds are equally wide; 1s "
+    "and 9s still lie in several pieces.",
+    "The square is nearly even, with rounded sides; both clouds are equally wide and "
+    "lie farther apart for their size; the islands of digits nearly touch.",
 ]
 figures.slider(
     {perplexity: draw_moved(perplexity) for perplexity in PERPLEXITIES},
     alt=dict(zip(PERPLEXITIES, ALTS, strict=True)),
-    caption="t-SNE of the same points, at five perplexities.",
+    caption="t-SNE of the same points, at four perplexities.",
     name="Perplexity",
 )
 
@@ -966,7 +969,7 @@ for column, (name, weights) in enumerate(first_weights.items()):
 for ax in grid[:, 0]:
     ax.set(ylabel="weight")
 figures.dots_with_spread(right, {k.replace(" ", "\n"): v for k, v in rough.items()})
-right.tick_params(axis="x", labelsize=8)
+right.tick_params(axis="x", labelsize=8, labelrotation=30)
 right.axhline(1, color="0.4", linestyle=":", label="independent weights")
 right.set(ylabel="roughness", ylim=(0, 1.1))
 right.legend(loc="lower left", fontsize=8)
@@ -1082,7 +1085,6 @@ def readouts(network, examples, seed):
         "filters, mean": h.unflatten(1, (16, 40)).mean(2),
         "groups, max": h[:, order].unflatten(1, (16, 40)).amax(2),
         "mixtures": h @ mixtures,
-        "all 640": h,
     }
 
 
@@ -1123,12 +1125,8 @@ print(*heads.columns, sep=", ")
 
 # %% tags=["drawing"]
 fig, grid = plt.subplots(2, 2, figsize=(10, 6), sharey="col")
-SHOWN = {
-    "untrained": ["filters, max", "filters, mean", "groups, max", "mixtures"],
-    "trained": ["pooled head", "filters, max", "filters, mean", "groups, max"],
-}
-SHOWN["untrained"].append("all 640")
-SHOWN["trained"] += ["mixtures", "all 640"]
+of_flattened = ["filters, max", "filters, mean", "groups, max", "mixtures"]
+SHOWN = {"untrained": of_flattened, "trained": ["pooled head", *of_flattened]}
 for row, moment in enumerate(SHOWN):
     for ax, question in zip(grid[row], ("shift", "class"), strict=True):
         columns = heads.loc[moment, question].unstack("given")[SHOWN[moment]]
@@ -1145,13 +1143,13 @@ figures.show(
     fig,
     alt="""Four panels: R² for the shift (left) and accuracy for the class (right),
     untrained (top) and trained (bottom). The shift is at zero behind a pooled head and
-    from each filter's maximum or mean, and well above zero from groups, mixtures and
-    all numbers of the flattened head. The class, untrained, is read far better from the
+    from each filter's maximum or mean, and well above zero from groups and mixtures of
+    the flattened head. The class, untrained, is read far better from the
     filters' maxima and means than from groups or mixtures; trained, it is read best
     behind the pooled head.""",
     caption="""One dot a replicate: before training the mean of four networks, after it
-    one network. Pooled head: a network trained with pooling; all other columns: 16 (or
-    all) numbers of the flattened one.""",
+    one network. Pooled head: a network trained with pooling; all other columns: 16
+    numbers made of the flattened one's.""",
 )
 
 
@@ -1183,10 +1181,9 @@ guess_head.resolve(answer)
 # Same signals, same filters, equal width, no update: only the reduction differs. A
 # maximum is one more non-linearity, but that is not what helps: over random groups it
 # helps little, and the filters' means, which are linear, come close to their maxima.
-# What helps is that the place is gone. Pooling builds in the assumption that it does
-# not matter. For the class that is right: behind the pooled head the probe even beats
-# the one that is given all 640 numbers, which has to learn each stroke at each place
-# from examples.
+# What helps is that the place is gone: a probe on mixtures would have to find each
+# stroke at each place. Pooling builds in the assumption that the place does not matter.
+# For the class that is right.
 #
 # For whoever needs the place, pooling is a loss that no training repairs, while a
 # flattened head keeps much of it although the class does not ask for it. Part of a
