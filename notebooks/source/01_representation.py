@@ -280,15 +280,16 @@ guess_dimension.resolve([kept_share <= 0.9, 0.9 < kept_share < 1.1, kept_share >
 # %% [markdown]
 # The first claim is a trap. It is tempting to say: "a Gaussian per class closes half
 # the gap, so the classes explain half of it". But a group that lies apart finds its
-# neighbours among a tenth of the points, and fewer points mean lower estimates. Groups
-# without any meaning do nearly as well. Classes lie apart by themselves, so the fair
-# comparison is between the two clouds named "apart". What classes add beyond the lying
-# apart is the step between those: small beside its spread. We observe it; we claim
-# nothing.
+# neighbours among a tenth of the points, and fewer points mean lower estimates: groups
+# without any meaning close a large part, too. Classes lie apart by themselves, so the
+# fair comparison is between the two clouds named "apart". The step between those is
+# what classes add beyond lying apart. It is too near to its spread for a claim by our
+# rules: an observation.
 #
-# The second claim stands, on the safe side of the squeeze: within a class, digits are
-# not a Gaussian, and clipping does not account for it. *How* they differ, whether the
-# cloud bends or falls into further clusters, this measurement does not say.
+# The second claim stands. Digits and their classes' Gaussians lie apart alike, and the
+# squeeze is on the safe side. Within a class, digits are not a Gaussian, and clipping
+# does not account for it. *How* they differ, whether the cloud bends or falls into
+# further clusters, this measurement does not say.
 #
 # Pope et al. 2021 estimate one dimension for a whole data set; Brown et al. 2023 argue
 # for a *union* of manifolds. What you saw is compatible with both and tests neither.
