@@ -322,7 +322,8 @@ print("the eigenvectors of the covariance are the axes of measure.pca")
 #
 # - an **autoencoder** must give back the 64 pixels, through layers of 64 and 128, and
 #   sees no label;
-# - a **supervised bottleneck** must name the class, by one linear layer.
+# - a **supervised bottleneck** must name the class, by one linear layer (its loss is the
+#   cross-entropy of notebook 00).
 #
 # Both exist with ReLU and without. Without it all layers together are one linear map,
 # and the best linear autoencoder spans the plane of PCA (Baldi & Hornik 1989). The
