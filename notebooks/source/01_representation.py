@@ -258,9 +258,9 @@ figures.show(
 averaged = dimensions.groupby("replicate").mean()  # over the three numbers of points
 gap = averaged["one Gaussian"] - averaged["digits"]
 claim(
-    "Moved apart, random groups close at least 0.2 of the gap from Gaussian to digits",
+    "Moved apart, random groups close at least 0.22 of the gap, Gaussian to digits",
     (averaged["one Gaussian"] - averaged["random groups, apart"]) / gap,
-    at_least=0.2,
+    at_least=0.22,
     control=(averaged["one Gaussian"] - averaged["random groups"]) / gap,
     control_is="the share that the same points close before they are moved apart",
     source="our measurement",
