@@ -148,6 +148,16 @@ def move_last_slider(page):
     )
 
 
+def move_last_figure_slider(page):
+    """Of `figures.slider`, by keyboard; the picture must change."""
+    figure = page.locator("figure:has(input[type=range])").last
+    figure.scroll_into_view_if_needed()
+    before = figure.locator("img").get_attribute("src")
+    figure.locator("input").focus()
+    page.keyboard.press("ArrowRight")
+    assert figure.locator("img").get_attribute("src") != before
+
+
 def predict(page):
     """Answer the first question now: run its cell again, choose the last option, record it. Returns that option."""
     question = page.locator(CELL, has_text=" = predict(").first
@@ -202,7 +212,10 @@ def test_run_all_predict_and_slide(server, source, tmp_path):
         expected_to_fail = source.read_text(encoding="utf-8").count("with expect_claim_failure()")
         assert page.locator(".claim strong", has_text="HOLDS").count() >= 3
         assert page.locator(".claim strong", has_text="FAILS").count() == expected_to_fail
-        move_last_slider(page)
+        if "figures.slider(" in source.read_text(encoding="utf-8"):
+            move_last_figure_slider(page)
+        else:
+            move_last_slider(page)
         answer = predict(page)
         browser.close()
 
