@@ -47,8 +47,8 @@ FLIPPED = 0.4  # share of the labels that are replaced by a wrong one
 UPDATES, LOOK, BATCH = 1500, 50, 80  # updates, updates between two looks, batch size
 RATES = [0.03, 0.1, 0.3, 1.0]  # learning rates; two of them are compared:
 RATE, SLOW_RATE = 0.3, 0.1  # the second was chosen on other replicates, see the text
-PAIRS, PAIR_UPDATES = 64, 300  # of the siamese network: pairs a batch, updates
-PAIR_RATE = 1e-3  # best of 3e-4 to 1e-2, on held-out digits of other replicates
+PAIRS, PAIR_UPDATES = 64, 200  # of the siamese network: pairs a batch, updates
+PAIR_RATE = 3e-3  # best of 3e-4 to 1e-2, on held-out digits of other replicates
 SHOWN, EXAM = 250, 200  # digits that it trains on, and that it is examined on
 
 # %% [markdown]
@@ -84,15 +84,12 @@ SHOWN, EXAM = 250, 200  # digits that it trains on, and that it is examined on
 #
 # Write both for distributions with any number of outcomes, in nats. Two cases need care. What never happens surprises
 # nobody: where $q_k = 0$, the term counts 0. What was held impossible and happens surprises without bound: where
-# $q_k > 0$ and $p_k = 0$, the divergence is infinite, `inf`. Do not hide it. (NumPy may warn about a logarithm of 0;
-# only the result counts.)
+# $q_k > 0$ and $p_k = 0$, the divergence is infinite, `inf`. Do not hide it. (NumPy may warn: never mind.)
 
 
 # %% solution="divergence"
 def entropy(q):
-    """The entropy of a distribution, in nats: a number.
-
-    q [k]: probabilities with sum 1; some may be 0.
+    """The entropy of a distribution q [k], some of it perhaps 0, in nats: a number.
 
     >>> round(float(entropy(np.array([0.5, 0.25, 0.125, 0.125])) / np.log(2)), 6)
     1.75
@@ -104,9 +101,7 @@ def entropy(q):
 
 
 def divergence(q, p):
-    """KL(q || p), in nats: a number, or inf.
-
-    q [k], p [k]: two distributions over the same outcomes; the events come from q.
+    """KL(q || p) of two distributions q [k] and p [k], in nats: a number, or inf.
 
     >>> float(divergence(np.array([0.5, 0.5]), np.array([1.0, 0.0])))
     inf
@@ -129,10 +124,8 @@ def divergence(q, p):
 
 # %% [markdown] why="divergence"
 # The mask asks $q$ alone, since the events come from $q$. If you also drop outcomes with $p_k = 0$, the divergence
-# forgets its worst surprises, and can even become negative. A small number inside the logarithm, `np.log(p + 1e-9)`,
-# hides the infinity in the same way; where you need a finite loss, mix $p$ with a distribution that holds nothing
-# impossible, and say so. Other common mistakes: $q$ and $p$ swapped; the cross-entropy returned for the divergence;
-# `np.mean` where the probabilities are the weights.
+# forgets its worst surprises. A small number inside the logarithm, `np.log(p + 1e-9)`, hides the infinity in the same
+# way. Other common mistakes: $q$ and $p$ swapped; the cross-entropy returned; `np.mean` of the terms.
 
 # %% checks="divergence"
 # fmt: off
@@ -146,7 +139,7 @@ def quietly(function):
     return lambda *arguments: np.errstate(all="ignore")(function)(*arguments)
 def forecast(make, k):
     counts = make.rng.integers(1, 3 if make.kind == "whole" else 9, k).astype(float)
-    counts[1:] = 2.0**-30 if make.kind == "tiny" else counts[1:]
+    counts[1:] = 2.0 ** -(8.0 + np.arange(k - 1)) if make.kind == "tiny" else counts[1:]
     counts[make.rng.permutation(k)[: make.size(1, k - 1) if make.kind == "zeros" and k > 1 else 0]] = 0
     return counts / counts.sum()
 def two_forecasts(make):
@@ -172,7 +165,6 @@ agrees(
         "weight each surprise by its probability before you add": lambda q: -np.log(q[q > 0]).sum(),
         "that is the mean of the surprises, each counted alike: weight each by its probability": lambda q: -np.log(q[q > 0]).mean(),
         "that is the perplexity, exp of the entropy: return the entropy": lambda q: np.exp(special.entr(q).sum()),
-        "do not divide by the greatest entropy possible": quietly(lambda q: special.entr(q).sum() / np.log(len(q))),
         "return one number, the sum of the terms": lambda q: special.entr(q),
         "outcomes that are equally likely are still different outcomes: count each": lambda q: special.entr(np.unique(q)).sum(),
 })
@@ -208,6 +200,10 @@ agrees(
     ("    happens = q > 0\n    q, p = q[happens], p[happens]\n", "    q, p = p[p > 0], q[p > 0]\n", "swapped"),
     ("return np.sum(q * (np.log(q) - np.log(p)))", "return -np.sum(q * np.log(p))", "that is the cross-entropy"),
 ]  # fmt: skip
+
+# %% [markdown] survivors="divergence"
+# - ``q = q[q != 0]``: a probability is never negative
+# - ``happens = q != 0``: a probability is never negative
 
 # %%
 lab.check("divergence")
@@ -263,8 +259,7 @@ if lab.solved("divergence"):
 def forward_fit(weights, means, sds):
     """(mean, standard deviation) of the Gaussian q with the least KL(p || q).
 
-    p is a mixture of Gaussians: weights [c] with sum 1, means [c], and standard
-    deviations sds [c].
+    p is a mixture: weights [c] with sum 1, means [c], standard deviations sds [c].
 
     >>> mean, sd = forward_fit(np.full(2, 0.5), np.array([100, 170]), np.array([6, 8]))
     >>> float(mean), round(float(sd), 2)
@@ -278,12 +273,10 @@ def forward_fit(weights, means, sds):
 
 
 # %% [markdown] hint="forward_fit"
-# The best Gaussian has the mixture's mean and variance. The mean is a sum with weights. Which two parts has the
-# variance?
+# The best Gaussian has the mixture's mean and variance. The mean is a sum with weights. Which parts has the variance?
 
 # %% [markdown] hint="forward_fit"
-# Both parts are sums with weights: over `sds**2`, and over `(means - mean) ** 2`. Add variances, never standard
-# deviations.
+# Both parts are sums with weights: over `sds**2`, and over `(means - mean) ** 2`. Add variances, not `sds`.
 
 # %% [markdown] hint="forward_fit"
 # `variance = np.sum(weights * (sds**2 + (means - mean) ** 2))`. Its root is to be returned.
@@ -291,22 +284,19 @@ def forward_fit(weights, means, sds):
 # %% [markdown] why="forward_fit"
 # The variance of a mixture is the mean of the variances plus the variance of the means: the *law of total variance*.
 # Common mistakes: to leave out the second part (then the far hump is all but impossible for the bell); to average
-# standard deviations; to square the weights. Squared weights belong to a *sum* of independent numbers, and a mixture is
-# no sum: each event comes from one component. $E[x^2] - \mu^2$ is the same on paper; on a computer it subtracts two
-# large numbers where the means are far from 0.
+# standard deviations; to square the weights, as for a *sum* of independent numbers. A mixture is no sum: each event
+# comes from one component.
 
 
 # %% checks="forward_fit"
 # fmt: off
 def mixture_parts(make):
-    """One component or more; a weight of 0, equal centres, centres far from 0 and near to one another."""
+    """One component or more; a weight of 0, equal centres."""
     c = make.size(1, 6)
     counts, means, sds = make.rng.integers(1, 9, c).astype(float), make.numbers(c), np.abs(make.numbers(c)) + 1 / 64
     if make.kind == "zeros" and c > 1:
         counts[make.one_of(0, -1)] = 0
-    if make.kind in ("doubled", "large"):
-        means, sds = (np.full(c, means[0]), sds) if make.kind == "doubled" else (means / 2**9 + 2.0**13, sds / 2**11)
-    return counts / counts.sum(), means, sds
+    return counts / counts.sum(), np.full(c, means[0]) if make.kind == "doubled" else means, sds
 def use_fit(answer, *parts):
     fit = answer["forward_fit"](*parts)
     return list(fit) if getattr(fit, "shape", None) == (2,) else fit
@@ -342,8 +332,10 @@ agrees(
 [
     ("variance = np.sum(weights * (sds**2 + (means - mean) ** 2))", "second = sum(w * (s * s + m * m) for w, m, s in zip(weights, means, sds))\n    variance = second - mean * mean", ""),
     ("    return mean, np.sqrt(variance)", "    return torch.tensor([mean, variance**0.5])", ""),
-    ("    return mean, np.sqrt(variance)", "    return mean, variance", "that is the variance"),
     ("(sds**2 + (means - mean) ** 2)", "sds**2", "the variance of the centres is missing"),
+    ("(sds**2 + (means - mean) ** 2)", "(means - mean) ** 2", "the variance of the components is missing"),
+    ("    mean = ", "    means -= means[0]\n    mean = ", "in place"),
+    ("    return mean, np.sqrt(variance)", "    return mean, variance", "that is the variance"),
     ("variance = np.sum(weights * (", "variance = np.sum(weights**2 * (", "a mixture needs them as they are"),
     ("    return mean, np.sqrt(variance)", "    return np.sqrt(variance)", "return 2 things"),
 ]  # fmt: skip
@@ -352,11 +344,12 @@ agrees(
 lab.check("forward_fit")
 
 # %% [markdown]
-# **Reverse, in the open.** Reverse KL has no such formula, but it is easy to compute: a mean over $q$ of
-# $\log q(x) - \log p(x)$. Lay a fine grid over the standard Gaussian, stretch it to $q$ by $x = m + s z$, and take the
-# mean with the Gaussian's own weights. Where $p$ is one Gaussian, PyTorch knows the exact value. To find the best $q$
-# we go downhill from each hump and from the forward fit, which covers both, and keep the lowest end. So if it were
-# better to cover both, the search would stay there.
+# ### Experiment 1: one bell for two humps
+#
+# Reverse KL has no such formula, but it is easy to compute: a mean over $q$ of $\log q(x) - \log p(x)$. Lay a fine grid
+# over the standard Gaussian, stretch it to $q$ by $x = m + s z$, and take the mean with the Gaussian's own weights.
+# Where $p$ is one Gaussian, PyTorch knows the exact value. To find the best $q$ we go downhill from each hump and from
+# the forward fit, which covers both, and keep the lowest end. If covering both were better, it would stay there.
 
 # %%
 Z = np.linspace(-8, 8, 801)
@@ -394,9 +387,6 @@ def both_fits(mixture):
     mean, log_sd = min(ends, key=lambda end: end.fun).x
     return forward, (mean, np.exp(log_sd))
 
-
-# %% [markdown]
-# ### Experiment 1: one bell for two humps
 
 # %%
 guess_fit = predict(
@@ -466,16 +456,14 @@ if lab.solved("forward_fit"):
 # Look at what is averaged. Forward: where $p$ is large and $q$ tiny, $\log(p/q)$ is huge, and counts, since events come
 # from $p$. So $q$ must be wide enough for all (*mode-covering*), and it hardly matters that it expects, in between,
 # what never happens. Reverse: where $q$ is large and $p$ tiny, the term is huge. So $q$ must avoid the valley
-# (*mode-seeking*), and of the hump that it dropped it never hears, since it makes up no events there. The price is
-# bounded: on a hump of weight $w$ about $\log(1/w)$, one bit where $w$ is a half. How it is misread: *reverse KL finds
-# one mode* holds where $q$ cannot have two. Let $q$ be a mixture as well, and both directions find $p$ itself. And near
-# humps are covered by both, as the slider shows.
+# (*mode-seeking*), and of the hump that it dropped it never hears, since it makes up no events there. The price is only
+# about $\log(1/w)$ on a hump of weight $w$, one bit for a half. How it is misread: *reverse KL finds one mode* holds
+# where $q$ cannot have two. If $q$ is a mixture as well, both directions find $p$. And both cover humps that are near.
 #
 # ## 3. Surprise without overflow
 #
 # A classifier's belief is the softmax of its logits $z$, and its loss is the surprise at the right answer. Notebook 00
-# met the trap: $e^{1000}$ overflows, $e^{-1000}$ is rounded to 0, and $\log 0$ is $-\infty$. So compute the logarithm
-# as a whole:
+# met the trap: $e^{1000}$ overflows, $e^{-1000}$ is rounded to 0, and $\log 0$ is $-\infty$. So do it as a whole:
 #
 # $$ \log p_k = z_k - \log \sum_j e^{z_j} = (z_k - c) - \log \sum_j e^{z_j - c} \qquad \text{for any } c . $$
 #
@@ -514,8 +502,7 @@ def log_softmax(logits):
 # %% [markdown] why="log_softmax"
 # Common mistakes: to shift, and then take `np.log` of the probabilities, which still turns $e^{-1000}$ into $\log 0$;
 # one maximum for the whole batch, which ruins rows that lie far below it; the wrong axis, which a square batch does not
-# betray by its shape. A small number inside the logarithm is no cure: it caps every surprise, and where it does, the
-# gradient is wrong.
+# betray. A small number inside the logarithm is no cure: where it caps the surprise, the gradient is wrong.
 
 
 # %% checks="log_softmax"
@@ -536,7 +523,6 @@ agrees(
         "softmax overflows for large logits, and its logarithm is −inf for small ones: take the logarithm as a whole": quietly(lambda z: np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))),
         "a probability that is rounded to 0 has the logarithm −inf: do not take the logarithm of the softmax": quietly(lambda z: np.log(special.softmax(z, axis=1))),
         "a small number inside the logarithm caps the surprise: take the logarithm as a whole": lambda z: np.log(special.softmax(z, axis=1) + 1e-12),
-        "do not cut off small probabilities: take the logarithm as a whole": lambda z: np.log(np.clip(special.softmax(z, axis=1), 1e-12, None)),
         "each row needs the largest logit of its own, not that of the batch": quietly(lambda z: z - z.max() - np.log(np.exp(z - z.max()).sum(axis=1, keepdims=True))),
         "subtract the largest logit, not the smallest: what overflows is the largest": quietly(lambda z: (z - z.min(1, keepdims=True)) - np.log(np.exp(z - z.min(1, keepdims=True)).sum(1, keepdims=True))),
         "subtract the largest logit, not the mean: what overflows is the largest": quietly(lambda z: (z - z.mean(1, keepdims=True)) - np.log(np.exp(z - z.mean(1, keepdims=True)).sum(1, keepdims=True))),
@@ -555,6 +541,7 @@ agrees(
     ("    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))", "    return F.log_softmax(torch.as_tensor(logits), dim=-1)", ""),
     (" - logits.max(axis=1, keepdims=True)", " * 1", "overflow"),
     ("    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))", "    return np.log(special.softmax(logits, axis=1))", "rounded to 0"),
+    ("    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))", "    return special.log_softmax(logits, axis=0)", "wrong axis"),
     ("    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))", "    return np.log(special.softmax(logits, axis=1) + 1e-12)", "caps the surprise"),
     ("logits.max(axis=1, keepdims=True)", "logits.max()", "of its own, not that of the batch"),
     ("    shifted = logits - ", "    logits -= logits.max(axis=1, keepdims=True)\n    shifted = logits - ", "in place"),
@@ -647,21 +634,16 @@ def squared_error_gradient(logits, targets):
 # Make the matrix `y` [n, k] first: a 1 in each row at the target, else 0. Then the softmax minus `y` is the error.
 
 # %% [markdown] hint="gradients"
-# `np.eye(k)[targets]` is `y`. In the second formula the sum over $k$ is one number a row: `keepdims=True` keeps a
-# column.
+# `np.eye(k)[targets]` is `y`. In the second formula the sum over $k$ is one number a row: keep it a column.
 
 # %% [markdown] hint="gradients"
-# `mean_error = (p * error).sum(axis=1, keepdims=True)`, then `2 * p * (error - mean_error)`. Divide both by
-# `len(logits)`.
+# `mean_error = (p * error).sum(axis=1, keepdims=True)`, then `2 * p * (error - mean_error)`. Divide by `len(logits)`.
 
 # %% [markdown] why="gradients"
-# In the gradient of cross-entropy the softmax cancels: the logarithm undoes the exponential, and $p - y$ is left. In
-# the other it stays, as a factor $p_j$: where $p_j$ is nearly 0, the squared error hardly pushes $z_j$ any more,
-# however wrong it is.
-#
-# Common mistakes: $2 (p - y)$, which is the gradient by $p$ and not by $z$; $2 (p - y)\, p\, (1 - p)$, which is right
-# for separate sigmoids, but a softmax couples all classes; the mean over all $n k$ numbers, as `F.mse_loss` takes it. A
-# check on any gradient by logits: each row has the sum 0, since adding a number to all logits changes nothing.
+# In the gradient of cross-entropy the softmax cancels: the logarithm undoes the exponential. In the other it stays, as
+# a factor $p_j$. Common mistakes: $2 (p - y)$, the gradient by $p$ and not by $z$; $2 (p - y)\, p\, (1 - p)$, which is
+# right for separate sigmoids, but a softmax couples all classes; the mean over all $n k$ numbers, as `F.mse_loss` takes
+# it. A check on any gradient by logits: each row has the sum 0, since adding a number to all logits changes nothing.
 
 
 # %% checks="gradients"
@@ -699,7 +681,6 @@ agrees(
         "subtract the truth: p − y, and not p": ("(p - y)", "p"),
         "every class gets a gradient, not only the right one": ("(p - y)", "((p - y) * y)"),
         "that is −y / p, the gradient by the probabilities: it is asked by the logits": ("(p - y)", "(-y / np.maximum(p, 1e-300))"),
-        "a factor 2 belongs to the squared error, not here": ("(p - y)", "2 * (p - y)"),
         "subtract 1 at the right class alone, not in the whole row": ("(p - y)", "(p - 1)"),
         "the gradient of each example stands in its own row: do not add rows up": ("(p - y)", "(p - y).sum(0)"),
 })
@@ -712,13 +693,11 @@ agrees(
         "a factor 2 is missing: the derivative of δ² is 2 δ": ("2 * p * (error - inner)", "p * (error - inner)"),
         "that is the gradient of cross-entropy": ("2 * p * (error - inner)", "error"),
         "subtract Σ p δ: nudging one logit moves all probabilities": ("2 * p * (error - inner)", "2 * p * error"),
-        "the factor p_j is missing": ("2 * p * (error - inner)", "2 * (error - inner)"),
         "weight the errors by p in the sum: Σ p δ, not the plain sum": ("(p * error).sum", "error.sum"),
         "the sum Σ p δ runs over the classes of one example: axis=1": ("(p * error).sum(axis=1, keepdims=True)", "(p * error).sum(axis=0, keepdims=True)"),
         "each example has a sum Σ p δ of its own: do not add up the whole batch": ("(p * error).sum(axis=1, keepdims=True)", "(p * error).sum()"),
         "the sign is wrong: the error is p − y": ("error = p - functional", "error = -p + functional"),
         "subtract Σ p δ, do not add it": ("error - inner", "error + inner"),
-        "in Σ p δ stands the error, not the probability": ("(p * error)", "(p * p)"),
 })
 # fmt: on
 
@@ -736,9 +715,6 @@ agrees(
 
 # %%
 lab.check("gradients")
-
-# %% [markdown]
-# **What they do with a surprise.** How hard does each loss push the logit of the right one of two classes?
 
 # %% tags=["experiment"]
 if lab.solved("gradients"):
@@ -759,9 +735,10 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# On the left is an example that the network holds for impossible. Cross-entropy learns most from it, squared error
-# nearly nothing. If the label is right, that is bad: a network that is confident and wrong is stuck. If the label is
-# *wrong*, it sounds like wisdom. So it is said that squared error is robust to wrong labels.
+# So hard does each loss push the logit of the right one of two classes. On the left is an example that the network
+# holds for impossible. Cross-entropy learns most from it, squared error nearly nothing. If the label is right, that is
+# bad: a network that is confident and wrong is stuck. If the label is *wrong*, it sounds like wisdom. So it is said
+# that squared error is robust to wrong labels.
 #
 # But take ten classes, all at 0.1, as a network has at its start. Then $\sum_k p_k \delta_k = 0.1 \sum_k \delta_k = 0$,
 # and the gradient of squared error is $2 \cdot 0.1 \cdot \delta$: the same direction, 0.2 times as large. So at the
@@ -843,53 +820,46 @@ if lab.solved("gradients"):
     gap = (eager - wise).mean()
     guess_lies.resolve([gap > 0.1, abs(gap) <= 0.1, gap < -0.1])
 
-
 # %% tags=["experiment"]
-def stopped(found):
-    """Test accuracy [replicates] at the rate and time with the best validation."""
-    validation, test = found["validation"], found["test"]
-    best = validation.reshape(-1, REPLICATES).argmax(0)
-    return test.reshape(-1, REPLICATES)[best, np.arange(REPLICATES)]
-
-
-if lab.solved("gradients"):
-    tests = {f"{loss}\nend": found["test"][-1, fast] for loss, found in lying.items()}
-    tests |= {f"{loss}\nstopped": stopped(found) for loss, found in lying.items()}
+tests = {}  # accuracy on true labels: at the end, and at the best rate and time
+for name, found in lying.items() if lab.solved("gradients") else ():
+    best = found["validation"].reshape(-1, REPLICATES).argmax(0)
+    each = found["test"].reshape(-1, REPLICATES)
+    tests |= {f"{name}\nend": found["test"][-1, fast]}
+    tests |= {f"{name}\nstopped": each[best, np.arange(REPLICATES)]}
 
 # %% tags=["experiment", "drawing"]
 if lab.solved("gradients"):
     fig, panels = plt.subplots(1, 3, figsize=(8.6, 3.4))
     for name, (loss, at) in zip(repeated, [("se", fast), ("ce", fast), ("ce", slow)]):
-        panels[0].set(title="true labels", ylabel="accuracy on validation digits")
-        panels[1].set(title="40 % wrong labels", ylabel="share of wrong labels repeated")
         for ax, of, what in ((panels[0], honest, "validation"), (panels[1], lying, "repeated")):
             values = of[loss][what][:, at].T
             figures.lines_with_spread(ax, LOOK * np.arange(values.shape[1]), values, name, markevery=30)
-            ax.set(xlabel="updates", ylim=0)
+    panels[0].set(title="true labels", xlabel="updates", ylabel="accuracy on validation digits", ylim=(0, 1))
+    panels[1].set(title="40 % wrong labels", xlabel="updates", ylabel="wrong labels repeated", ylim=(0, 0.45))
     figures.dots_with_spread(panels[2], tests)
     panels[2].set(title="40 % wrong labels", ylabel="accuracy on true labels", ylim=(0.5, 1))
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     figures.show(
         fig,
-        alt="Left: on true labels, cross-entropy at the smaller rate learns as fast as squared error. Middle: at the same rate "
-        "cross-entropy repeats more and more wrong labels; the other two stay low together. Right: at the end cross-entropy "
-        "(ce) is far below squared error (se); stopped on validation digits, both are alike and higher.",
-        caption="Thin lines and dots are replicates. Right: the end at the same rate; rate and time chosen on validation.",
+        alt="Left: on true labels, cross-entropy at the smaller rate learns no slower than squared error. Middle: "
+        "cross-entropy at the same rate repeats more and more wrong labels; the other two stay low. Right: at the end "
+        "cross-entropy (ce) is far below squared error (se); stopped on validation digits, both are alike and higher.",
+        caption="Thin lines and dots: replicates. Right: end, at the same rate; rate and time chosen on validation.",
     )
 
 # %% [markdown]
 # At the same rate, cross-entropy repeats far more wrong labels. Praise for squared error? Look at the left panel: on
-# *true* labels, too, it is slower. The third arm decides: cross-entropy at that rate of the grid at which it learns
-# true labels about as fast as squared error. Nothing else differs. (Bounded losses are praised for their tolerance:
-# Ghosh, Kumar & Sastry 2017.)
+# *true* labels, too, it is slower. The third arm decides: cross-entropy at a smaller rate of the grid, at which it
+# still learns true labels no slower than squared error does. Nothing else differs.
 
 # %% tags=["experiment"]
 if lab.solved("gradients"):
     claim(
-        "At equal speed on true labels, both losses repeat the same share of the wrong "
-        "labels, with a difference of at most a tenth",
+        "At a rate lowered to equal speed, cross-entropy repeats the same share of the "
+        "wrong labels as squared error, within 8 % of them",
         wise - patient,
-        within=(-0.1, 0.1),
+        within=(-0.08, 0.08),
         control=wise - eager,
         control_is="the same difference at the same learning rate",
         source="our measurement (Hui & Belkin 2021 compare both losses in practice)",
@@ -919,8 +889,7 @@ if lab.solved("gradients"):
 # ### The contrastive loss
 #
 # Write it with PyTorch, so that gradients flow back to the embeddings. Be warned: two pictures can have *exactly* the
-# same embedding. The loss is well defined there, so its gradient must hold no `nan`. What is the slope of your distance
-# at 0?
+# same embedding. The gradient must hold no `nan` there. What is the slope of your distance at 0?
 
 
 # %% solution="contrastive_loss"
@@ -994,16 +963,15 @@ def embedded(make):
     """Pairs, near and far; among them twins, of the same and of different classes."""
     n, d = make.size(2, 10), make.size(1, 5)
     a, same = make.numbers(n, d), make.labels(n) > 0
-    b = a + make.one_of(1, 0.25, 0.5) * make.numbers(n, d)
+    b = a + make.one_of(1, 0.25, 0.5) * np.round(4 * make.numbers(n, d)) / 4
     if make.kind in ("zeros", "doubled", "whole"):
         twins = [np.flatnonzero(same)[0], np.flatnonzero(~same)[0]]
         b[twins] = a[twins]
-    return a, b, same, make.one_of(1.0, 2.0, 0.5, 3.0) * {"large": 2.0**10, "tiny": 2.0**-20}.get(make.kind, 1.0)
+    return a, b, same, make.one_of(1.0, 2.0, 0.5, 3.0) * (2.0**10 if make.kind == "large" else 1.0)
 SAID = {
     "detached": "no gradient can flow back: compute with the tensors themselves, without .detach(), .item() or NumPy",
     "half": "no gradient flows back to one of the two embeddings: both go through the same network",
-    "changed": "`same` is changed in place: its caller still needs it",
-    "NoneType": "None came back: is a `return` missing?",
+    "changed": "`same` is changed in place: its caller still needs it", "NoneType": "None came back: is a `return` missing?",
 }
 def explain_loss(got, expected, *arguments):
     if isinstance(got, str):
@@ -1012,8 +980,8 @@ def explain_loss(got, expected, *arguments):
         return "the gradient is `nan` where two embeddings are equal: the slope of a root is infinite at 0, so use torch.linalg.vector_norm"
 agrees(
     "contrastive_loss", "is the mean cost of the pairs, with the gradients that PyTorch's own gives", target=use_contrastive, draw=embedded,
-    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "square", "plain", "square", "tiny", "zeros"),
-    reference=by_hinge, written=hadsell, explain=explain_loss,
+    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "square", "plain", "square", "plain", "zeros"),
+    reference=by_hinge, written=hadsell, explain=explain_loss, tolerance={"rtol": 1e-4, "atol": 1e-4},
     parts=("the loss", "the gradient by `a`", "the gradient by `b`"), hint="do the three pairs of the text by hand: 0.833", misreadings={
         "different pairs pay the square of what is missing to the margin": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d)"),
         "same pairs pay the square of their distance": ("near, far = d**2", "near, far = d"),
@@ -1021,7 +989,6 @@ agrees(
         "`same` is the wrong way round: pairs of the same class pay for their distance": ("torch.where(same, near, far)", "torch.where(same, far, near)"),
         "different pairs that are far enough apart pay nothing: cut at 0 before you square": ("torch.relu(margin - d) ** 2", "(margin - d) ** 2"),
         "the margin is compared with the distance, not with its square: max(0, m − d)²": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d**2)"),
-        "compare the margin with the distance before you square: not max(0, m − d²)²": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d**2) ** 2"),
         "take the mean over the pairs, not the sum": (".mean()", ".sum()"),
         "no factor ½ here: the paper has one, this loss has not": (".mean()", ".mean() / 2"),
         "different pairs pay for being too near, not for being far: margin − d": ("torch.relu(margin - d)", "torch.relu(d - margin)"),
@@ -1039,7 +1006,7 @@ agrees(
 # %% patches="contrastive_loss"
 [
     ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = (((a - b) ** 2).sum(1) + 1e-12).sqrt()", ""),
-    ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = F.pairwise_distance(a, b, eps=0)", ""),
+    ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = F.pairwise_distance(a, b)", ""),
     ("return torch.where(same, near, far).mean()", "return (same * near + ~same * far).sum() / len(a)", ""),
     ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = ((a - b) ** 2).sum(1).sqrt()", "the gradient is `nan`"),
     ("torch.relu(margin - distance) ** 2", "torch.relu(margin - distance**2)", "not with its square"),
@@ -1055,14 +1022,14 @@ lab.check("contrastive_loss")
 # %% [markdown]
 # ### Experiment 3: does a siamese network beat plain pixels?
 #
-# The network is an `mlp` from 64 pixels to 16 numbers. It trains on pairs of digits of *some* classes, half of the
-# pairs same. Then it is examined on pictures that it has never seen: of the classes that it was taught, and of the
-# others. The exam: take all pairs of 200 pictures. The score is the probability that a random same pair lies nearer
-# together than a random different pair, known as **AUROC**, the area under the ROC curve; chance is 0.5. The control
-# takes the same exam with the **plain pixels** as embedding: nothing is learned.
+# The network is an `mlp` from 64 pixels to 64 numbers, with 128 neurons in between. It trains on pairs of digits of
+# *some* classes, half of the pairs same. Then it is examined on pictures that it has never seen: of the classes that it
+# was taught, and of the others. The exam: take all pairs of 200 pictures. The score is the probability that a random
+# same pair lies nearer together than a random different pair, known as **AUROC**, the area under the ROC curve; chance
+# is 0.5. The control takes the same exam with the **plain pixels** as embedding: nothing is learned.
 #
-# Five classes are taught and five are new; then the other way round. A replicate does this for two random halvings, and
-# takes the mean of its four networks. A second arm is taught *two* of the five, with as many pictures.
+# Five classes are taught and five are new; then the other way round. A replicate does this for three random halvings,
+# and takes the mean of its six networks.
 
 
 # %% tags=["experiment"]
@@ -1083,7 +1050,7 @@ def draw_pairs(labels, rng):
 
 def siamese(inputs, labels, seed):
     """Train a siamese network; yields it before the first and after each update."""
-    network, rng = mlp([64, 64, 16], seed=seed), np.random.default_rng(seed)
+    network, rng = mlp([64, 128, 64], seed=seed), np.random.default_rng(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=PAIR_RATE, fused=True)
     for _ in range(PAIR_UPDATES):
         yield network
@@ -1096,7 +1063,7 @@ def siamese(inputs, labels, seed):
 
 
 # %% tags=["experiment"]
-LOOKS = [0, 25, 50, 100, 200, PAIR_UPDATES]
+LOOKS = [0, 25, 50, 100, PAIR_UPDATES]
 
 
 def examine(seed, taught, new):
@@ -1113,13 +1080,13 @@ def examine(seed, taught, new):
     return pd.Series(found)
 
 
-def replicate(seed, classes):
-    """The same scores: the mean over the four networks of a replicate."""
+def replicate(seed):
+    """The same scores: the mean over the six networks of a replicate."""
     networks = []
-    for halving, fold in np.ndindex(2, 2):
+    for halving, fold in np.ndindex(3, 2):
         order = np.random.default_rng([seed, halving]).permutation(10)
         taught, new = order[5 * fold :][:5], order[5 - 5 * fold :][:5]
-        networks.append(examine(100 * seed + 2 * halving + fold, taught[:classes], new))
+        networks.append(examine(100 * seed + 2 * halving + fold, taught, new))
     return sum(networks) / len(networks)
 
 
@@ -1132,56 +1099,59 @@ guess_pairs = predict(
 
 # %% tags=["experiment"]
 if lab.solved("contrastive_loss"):
-    five = pd.DataFrame([replicate(seed, classes=5) for seed in SEEDS])
-    two = pd.DataFrame([replicate(seed, classes=2) for seed in SEEDS])
-    known, new = five["known"], five["new"]
-    lost_known = known["pixels"] - known[PAIR_UPDATES]
-    lost_new = new["pixels"] - new[PAIR_UPDATES]
-    change = lost_new.mean()
+    scores = pd.DataFrame([replicate(seed) for seed in SEEDS])
+    known, new = scores["known"], scores["new"]
+    change = (new["pixels"] - new[PAIR_UPDATES]).mean()
     guess_pairs.resolve([change < -0.02, abs(change) <= 0.02, change > 0.02])
 
 # %% tags=["experiment", "drawing"]
 if lab.solved("contrastive_loss"):
-    fig, panels = plt.subplots(1, 2, figsize=(8.6, 3.4))
-    for name, table in (("known classes", known), ("new classes", new)):
-        line = figures.lines_with_spread(panels[0], LOOKS, table[LOOKS].values, name, markevery=1)
-        panels[0].axhline(table["pixels"].mean(), color=line.get_color(), linestyle=":")
-    panels[0].set(xlabel="updates", ylabel="AUROC, same or different", title="taught five classes; dotted: pixels")
-    columns = new[["pixels", 0, PAIR_UPDATES]].assign(two=two["new"][PAIR_UPDATES])
-    columns.columns = ["pixels", "untrained", "taught\nfive", "taught\ntwo"]
-    figures.dots_with_spread(panels[1], columns)
-    panels[1].set(title="new classes")
-    for ax in panels:
-        ax.set_ylim(0.45, 1.02)
-        ax.legend(loc="lower left")
+    fig, ax = plt.subplots(figsize=(7.5, 3.4))
+    for name in ("known", "new"):
+        values = scores[name][LOOKS].values
+        line = figures.lines_with_spread(ax, LOOKS, values, f"{name} classes: siamese", markevery=1)
+        pixels = scores[name]["pixels"].mean()
+        ax.axhline(pixels, color=line.get_color(), linestyle=":", label=f"{name} classes: pixels")
+    ax.set(xlabel="updates", ylabel="AUROC, same or different", ylim=(0.48, 1.02))
+    fig.legend(loc="outside right upper")
     figures.show(
         fig,
-        alt="Left: the score on known classes rises close to one, far above pixels; on new classes it starts below pixels and "
-        "falls. Right, new classes: pixels are best, then the untrained network, then those taught five and two classes.",
-        caption="Thin lines and dots are replicates. The fewer classes it was taught, the less it can tell new ones apart.",
+        alt="The score on known classes rises close to one, far above that of pixels. On new classes it starts below "
+        "that of pixels and falls.",
+        caption="Thin lines are replicates; chance is a half.",
     )
 
 # %% tags=["experiment"]
 if lab.solved("contrastive_loss"):
     claim(
-        "On new classes pixels beat the siamese network by at least a point of AUROC",
-        lost_new.values,
-        at_least=0.01,
-        control=lost_known.values,
+        "On new classes pixels beat the siamese network by at least 8 points of AUROC",
+        new["pixels"].values - new[PAIR_UPDATES].values,
+        at_least=0.08,
+        control=known["pixels"].values - known[PAIR_UPDATES].values,
         control_is="the same difference on unseen pictures of the taught classes",
         source="our measurement (Koch et al. 2015 teach many more classes)",
     )
 
 # %% [markdown]
-# On unseen pictures of known classes it beats pixels clearly; on new classes it loses to them, and even to *itself
-# before training*. Why?
-#
-# It has not learned its *pictures* by heart: it never saw those of the exam. It has learned its *classes* by heart. The
-# loss wants all pictures of a class in one point. What does not help to tell the taught classes apart it may throw
-# away, and what tells a 4 from a 7 may be among it. The left panel shows it going. If that is so, fewer classes must
-# make it worse, since fewer differences need to be kept: the right panel says so. The cure is not a better loss, but
-# more classes: Koch, Zemel & Salakhutdinov (2015) taught characters of dozens of alphabets. With five classes a siamese
-# network is a classifier in disguise.
+# On unseen pictures of known classes it beats pixels clearly; on new classes it loses to them. Why? Perhaps the network
+# is just a bad camera: even before training, with random weights, it sees less than pixels do. Compare it with itself.
+
+# %% tags=["experiment"]
+if lab.solved("contrastive_loss"):
+    claim(
+        "Training lowers the network's own AUROC on new classes, by at least 4 points",
+        new[PAIR_UPDATES].values - new[0].values,
+        at_most=-0.04,
+        control=known[PAIR_UPDATES].values - known[0].values,
+        control_is="the change by the same training on pictures of the taught classes",
+        source="our measurement (Musgrave et al. 2020 question such gains)",
+    )
+
+# %% [markdown]
+# So training itself does it. It has not learned its *pictures* by heart: it never saw those of the exam. It has learned
+# its *classes* by heart. The loss wants all pictures of a class in one point; what does not help to tell the taught
+# classes apart it may throw away. If that is right, the cure is not a better loss, but more classes: Koch, Zemel &
+# Salakhutdinov (2015) taught characters of dozens of alphabets. We have not shown that; *Your turn* asks for it.
 #
 # ## 6. What you have built
 #
@@ -1189,13 +1159,12 @@ if lab.solved("contrastive_loss"):
 # gradients of two losses, and the arm that told wisdom from slowness; a siamese network that lost where it was needed.
 #
 # **Limits of this evidence.** Mixtures in one dimension; one small network on small digits. Labels were wrong at
-# random: real mistakes are systematic, and validation labels with the same mistakes rank badly. Rates come from a grid
-# of four. Pixels of centred digits are an unusually good embedding.
+# random: real mistakes are systematic, and validation labels share them. Pixels of centred digits are a good embedding.
 #
 # **Today.** Cross-entropy trains nearly every classifier and language model; perplexity scores the latter, and cannot
 # be compared between models that cut text into different pieces. Reverse KL is behind variational inference, and behind
 # the penalty that keeps a language model near its start while it learns from people's judgements. Contrastive losses
-# train search engines and image–text models (lab 11).
+# train image–text models (lab 11).
 #
 # **Disputed.** *Which KL to distil a language model with?* Gu and others (2024) take reverse KL, because it seeks
 # modes; Wu and others (2025) find that the textbook picture does not hold there. *Is squared error the worse loss?* Hui
@@ -1207,24 +1176,21 @@ if lab.solved("contrastive_loss"):
 #
 # 1. *Absolute error.* The loss $\sum_k |p_k - y_k|$ is bounded; its gradient by the logits is $2 p_y\,(p - y)$, with
 #    $p_y$ the probability of the label. Train with it. Is it robust, or slow? Which arm decides?
-# 2. *What would rescue the siamese network?* Stop it early, give it another margin, or let it also rebuild its picture.
-#    Choose on validation *classes*, which are neither taught nor examined. Does anything beat pixels?
+# 2. *What would rescue the siamese network?* Keep three classes for the exam, teach two, four or seven of the others
+#    with as many pictures, and choose when to stop on classes that are neither taught nor examined. Does it beat
+#    pixels?
 #
 # ### References
 #
-# - Shannon 1948, *A mathematical theory of communication*, Bell System Technical Journal 27; Brier 1950, *Verification
-#   of forecasts expressed in terms of probability*, Monthly Weather Review 78; Minka 2005, *Divergence measures and
-#   message passing*, Microsoft Research TR-2005-173
-# - Ghosh, Kumar & Sastry 2017, *Robust loss functions under label noise for deep neural networks*, AAAI; Zhang &
-#   Sabuncu 2018, *Generalized cross entropy loss for training deep neural networks with noisy labels*, NeurIPS; Hui &
-#   Belkin 2021, *Evaluation of neural architectures trained with square loss vs cross-entropy in classification tasks*,
-#   ICLR
-# - Bromley et al. 1993, *Signature verification using a "siamese" time delay neural network*, NeurIPS; Hadsell, Chopra
-#   & LeCun 2006, *Dimensionality reduction by learning an invariant mapping*, CVPR; Koch, Zemel & Salakhutdinov 2015,
-#   *Siamese neural networks for one-shot image recognition*; Musgrave, Belongie & Lim 2020, *A metric learning reality
-#   check*
-# - Gu et al. 2024, *MiniLLM*, ICLR; Wu et al. 2025, *Rethinking Kullback–Leibler divergence in knowledge distillation
-#   for large language models*, COLING
+# - Shannon 1948, *A mathematical theory of communication*; Brier 1950, *Verification of forecasts expressed in terms of
+#   probability*; Minka 2005, *Divergence measures and message passing*, Microsoft Research TR-2005-173
+# - Ghosh, Kumar & Sastry 2017, *Robust loss functions under label noise for deep neural networks*; Zhang & Sabuncu
+#   2018, *Generalized cross entropy loss*; Hui & Belkin 2021, *Evaluation of neural architectures trained with square
+#   loss*
+# - Bromley et al. 1993, *Signature verification using a "siamese" time delay neural network*; Hadsell, Chopra & LeCun
+#   2006, *Dimensionality reduction by learning an invariant mapping*; Koch et al. 2015, *Siamese neural networks for
+#   one-shot image recognition*; Musgrave, Belongie & Lim 2020, *A metric learning reality check*; Gu et al. 2024,
+#   *MiniLLM*; Wu et al. 2025, *Rethinking Kullback–Leibler divergence in knowledge distillation*
 
 # %% tags=["nbval-ignore-output"]
 check.progress()
