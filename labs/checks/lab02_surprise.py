@@ -23,7 +23,7 @@ def quietly(function):
     return lambda *arguments: np.errstate(all="ignore")(function)(*arguments)
 def forecast(make, k):
     counts = make.rng.integers(1, 3 if make.kind == "whole" else 9, k).astype(float)
-    counts[1:] = 2.0**-30 if make.kind == "tiny" else counts[1:]
+    counts[1:] = 2.0 ** -(8.0 + np.arange(k - 1)) if make.kind == "tiny" else counts[1:]
     counts[make.rng.permutation(k)[: make.size(1, k - 1) if make.kind == "zeros" and k > 1 else 0]] = 0
     return counts / counts.sum()
 def two_forecasts(make):
@@ -49,7 +49,6 @@ agrees(
         "weight each surprise by its probability before you add": lambda q: -np.log(q[q > 0]).sum(),
         "that is the mean of the surprises, each counted alike: weight each by its probability": lambda q: -np.log(q[q > 0]).mean(),
         "that is the perplexity, exp of the entropy: return the entropy": lambda q: np.exp(special.entr(q).sum()),
-        "do not divide by the greatest entropy possible": quietly(lambda q: special.entr(q).sum() / np.log(len(q))),
         "return one number, the sum of the terms": lambda q: special.entr(q),
         "outcomes that are equally likely are still different outcomes: count each": lambda q: special.entr(np.unique(q)).sum(),
 })
@@ -76,14 +75,12 @@ agrees(
 
 # fmt: off
 def mixture_parts(make):
-    """One component or more; a weight of 0, equal centres, centres far from 0 and near to one another."""
+    """One component or more; a weight of 0, equal centres."""
     c = make.size(1, 6)
     counts, means, sds = make.rng.integers(1, 9, c).astype(float), make.numbers(c), np.abs(make.numbers(c)) + 1 / 64
     if make.kind == "zeros" and c > 1:
         counts[make.one_of(0, -1)] = 0
-    if make.kind in ("doubled", "large"):
-        means, sds = (np.full(c, means[0]), sds) if make.kind == "doubled" else (means / 2**9 + 2.0**13, sds / 2**11)
-    return counts / counts.sum(), means, sds
+    return counts / counts.sum(), np.full(c, means[0]) if make.kind == "doubled" else means, sds
 def use_fit(answer, *parts):
     fit = answer["forward_fit"](*parts)
     return list(fit) if getattr(fit, "shape", None) == (2,) else fit
@@ -119,9 +116,12 @@ agrees(
 # fmt: off
 def batch(make):
     """Rows of logits; in large and in square cases rows lie thousands apart."""
-    n, k = make.size(1, 8), make.size(1, 7)
+    n, k = make.size(1, 8), make.size(4 if make.kind == "large" else 1, 7)
     apart = make.one_of(1024.0, -1024.0) * np.arange(n)[:, None] if make.kind in ("large", "square") else 0.0
-    return (make.numbers(n, k) + apart,)
+    z = make.numbers(n, k) + apart
+    if make.kind == "large":  # one is far below all others
+        z[0] = [z[0, 0] - 1024.0] + [z[0, 0]] * (k - 1)
+    return (z,)
 def row_by_row(z):
     s = z - z.max(axis=1, keepdims=True)
     return s - np.log(np.exp(s).sum(axis=1, keepdims=True))
@@ -133,7 +133,6 @@ agrees(
         "softmax overflows for large logits, and its logarithm is −inf for small ones: take the logarithm as a whole": quietly(lambda z: np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))),
         "a probability that is rounded to 0 has the logarithm −inf: do not take the logarithm of the softmax": quietly(lambda z: np.log(special.softmax(z, axis=1))),
         "a small number inside the logarithm caps the surprise: take the logarithm as a whole": lambda z: np.log(special.softmax(z, axis=1) + 1e-12),
-        "do not cut off small probabilities: take the logarithm as a whole": lambda z: np.log(np.clip(special.softmax(z, axis=1), 1e-12, None)),
         "each row needs the largest logit of its own, not that of the batch": quietly(lambda z: z - z.max() - np.log(np.exp(z - z.max()).sum(axis=1, keepdims=True))),
         "subtract the largest logit, not the smallest: what overflows is the largest": quietly(lambda z: (z - z.min(1, keepdims=True)) - np.log(np.exp(z - z.min(1, keepdims=True)).sum(1, keepdims=True))),
         "subtract the largest logit, not the mean: what overflows is the largest": quietly(lambda z: (z - z.mean(1, keepdims=True)) - np.log(np.exp(z - z.mean(1, keepdims=True)).sum(1, keepdims=True))),
@@ -181,7 +180,6 @@ agrees(
         "subtract the truth: p − y, and not p": ("(p - y)", "p"),
         "every class gets a gradient, not only the right one": ("(p - y)", "((p - y) * y)"),
         "that is −y / p, the gradient by the probabilities: it is asked by the logits": ("(p - y)", "(-y / np.maximum(p, 1e-300))"),
-        "a factor 2 belongs to the squared error, not here": ("(p - y)", "2 * (p - y)"),
         "subtract 1 at the right class alone, not in the whole row": ("(p - y)", "(p - 1)"),
         "the gradient of each example stands in its own row: do not add rows up": ("(p - y)", "(p - y).sum(0)"),
 })
@@ -194,13 +192,10 @@ agrees(
         "a factor 2 is missing: the derivative of δ² is 2 δ": ("2 * p * (error - inner)", "p * (error - inner)"),
         "that is the gradient of cross-entropy": ("2 * p * (error - inner)", "error"),
         "subtract Σ p δ: nudging one logit moves all probabilities": ("2 * p * (error - inner)", "2 * p * error"),
-        "the factor p_j is missing": ("2 * p * (error - inner)", "2 * (error - inner)"),
-        "weight the errors by p in the sum: Σ p δ, not the plain sum": ("(p * error).sum", "error.sum"),
         "the sum Σ p δ runs over the classes of one example: axis=1": ("(p * error).sum(axis=1, keepdims=True)", "(p * error).sum(axis=0, keepdims=True)"),
         "each example has a sum Σ p δ of its own: do not add up the whole batch": ("(p * error).sum(axis=1, keepdims=True)", "(p * error).sum()"),
         "the sign is wrong: the error is p − y": ("error = p - functional", "error = -p + functional"),
         "subtract Σ p δ, do not add it": ("error - inner", "error + inner"),
-        "in Σ p δ stands the error, not the probability": ("(p * error)", "(p * p)"),
 })
 # fmt: on
 
@@ -237,16 +232,15 @@ def embedded(make):
     """Pairs, near and far; among them twins, of the same and of different classes."""
     n, d = make.size(2, 10), make.size(1, 5)
     a, same = make.numbers(n, d), make.labels(n) > 0
-    b = a + make.one_of(1, 0.25, 0.5) * make.numbers(n, d)
+    b = a + make.one_of(1, 0.25, 0.5) * np.round(4 * make.numbers(n, d)) / 4
     if make.kind in ("zeros", "doubled", "whole"):
         twins = [np.flatnonzero(same)[0], np.flatnonzero(~same)[0]]
         b[twins] = a[twins]
-    return a, b, same, make.one_of(1.0, 2.0, 0.5, 3.0) * {"large": 2.0**10, "tiny": 2.0**-20}.get(make.kind, 1.0)
+    return a, b, same, make.one_of(1.0, 2.0, 0.5, 3.0) * (2.0**10 if make.kind == "large" else 1.0)
 SAID = {
     "detached": "no gradient can flow back: compute with the tensors themselves, without .detach(), .item() or NumPy",
     "half": "no gradient flows back to one of the two embeddings: both go through the same network",
-    "changed": "`same` is changed in place: its caller still needs it",
-    "NoneType": "None came back: is a `return` missing?",
+    "changed": "`same` is changed in place: its caller still needs it", "NoneType": "None came back: is a `return` missing?",
 }
 def explain_loss(got, expected, *arguments):
     if isinstance(got, str):
@@ -255,8 +249,8 @@ def explain_loss(got, expected, *arguments):
         return "the gradient is `nan` where two embeddings are equal: the slope of a root is infinite at 0, so use torch.linalg.vector_norm"
 agrees(
     "contrastive_loss", "is the mean cost of the pairs, with the gradients that PyTorch's own gives", target=use_contrastive, draw=embedded,
-    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "square", "plain", "square", "tiny", "zeros"),
-    reference=by_hinge, written=hadsell, explain=explain_loss,
+    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "square", "plain", "square", "plain", "zeros"),
+    reference=by_hinge, written=hadsell, explain=explain_loss, tolerance={"rtol": 1e-4, "atol": 1e-4},
     parts=("the loss", "the gradient by `a`", "the gradient by `b`"), hint="do the three pairs of the text by hand: 0.833", misreadings={
         "different pairs pay the square of what is missing to the margin": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d)"),
         "same pairs pay the square of their distance": ("near, far = d**2", "near, far = d"),
@@ -264,7 +258,6 @@ agrees(
         "`same` is the wrong way round: pairs of the same class pay for their distance": ("torch.where(same, near, far)", "torch.where(same, far, near)"),
         "different pairs that are far enough apart pay nothing: cut at 0 before you square": ("torch.relu(margin - d) ** 2", "(margin - d) ** 2"),
         "the margin is compared with the distance, not with its square: max(0, m − d)²": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d**2)"),
-        "compare the margin with the distance before you square: not max(0, m − d²)²": ("torch.relu(margin - d) ** 2", "torch.relu(margin - d**2) ** 2"),
         "take the mean over the pairs, not the sum": (".mean()", ".sum()"),
         "no factor ½ here: the paper has one, this loss has not": (".mean()", ".mean() / 2"),
         "different pairs pay for being too near, not for being far: margin − d": ("torch.relu(margin - d)", "torch.relu(d - margin)"),
