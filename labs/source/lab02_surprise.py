@@ -737,10 +737,10 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# So hard does each loss push the logit of the right one of two classes. On the left is an example that the network
-# holds for impossible. Cross-entropy learns most from it, squared error nearly nothing. If the label is right, that is
-# bad: a network that is confident and wrong is stuck. If the label is *wrong*, it sounds like wisdom. So it is said
-# that squared error is robust to wrong labels.
+# The figure shows how hard each loss pushes the logit of the right one of two classes. On the left is an example that
+# the network holds for impossible. Cross-entropy learns most from it, squared error nearly nothing. If the label is
+# right, that is bad: a network that is confident and wrong is stuck. If the label is *wrong*, it sounds like wisdom. So
+# it is said that squared error is robust to wrong labels.
 #
 # But take ten classes, all at 0.1, as a network has at its start. Then $\sum_k p_k \delta_k = 0.1 \sum_k \delta_k = 0$,
 # and the gradient of squared error is $2 \cdot 0.1 \cdot \delta$: the same direction, 0.2 times as large. So at the
@@ -870,9 +870,9 @@ if lab.solved("gradients"):
 # %% [markdown]
 # So here squared error was not wiser, it was slower. And in practice? You choose the rate *and* the moment to stop on
 # validation digits, for either loss. Their labels lie as well, but at random, so they still rank networks. The right
-# panel shows it: the two losses come out alike, and above both ends. (An observation, not a claim: few validation
-# digits choose.) How it is misread: *the loss does not matter*. It mattered much at a rate and a budget that nobody had
-# chosen with care; many comparisons are made like that.
+# panel shows cross-entropy (ce) and squared error (se) in this way: the two come out alike, and cross-entropy far above
+# its end. (An observation, not a claim: few validation digits choose.) How it is misread: *the loss does not matter*.
+# It mattered much at a rate and a budget that nobody had chosen with care; many comparisons are made like that.
 #
 # ## 5. Same or different?
 #
