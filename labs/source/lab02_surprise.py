@@ -372,6 +372,7 @@ def reverse_kl(mean, sd, mixture):
 bells = distributions.Normal(0.0, 1.0), distributions.Normal(1.5, 2.0)
 by_grid = reverse_kl(0.0, 1.0, (np.ones(1), np.array([1.5]), np.array([2.0])))
 np.testing.assert_allclose(by_grid, distributions.kl_divergence(*bells), rtol=1e-5)
+print("the grid and torch.distributions agree")
 
 
 # %%
@@ -751,8 +752,9 @@ if lab.solved("gradients"):
 # Digits, of which 40 % of the labels in training *and* validation are replaced by another class, at random. A perfect
 # forecaster would say 60 % for the true class: nobody can do better on average, unless by learning wrong labels by
 # heart. We watch for that: the share of the *wrong* labels that the network repeats. Your gradients train it:
-# `z.backward(...)` sends them on through the network. Each learning rate of a grid has networks of its own. (`Ensemble`
-# holds many networks, which train side by side; notebook 01 builds it.)
+# `z.backward(...)` sends them on through the network. `Ensemble` holds a network for each rate of a grid and each
+# replicate, which train side by side (notebook 01 builds it); as your mean runs over the batches of all, it is
+# multiplied by their number.
 
 
 # %% tags=["experiment"]
@@ -847,7 +849,7 @@ if lab.solved("gradients"):
         alt="Left: on true labels, cross-entropy at the smaller rate learns no slower than squared error. Middle: "
         "cross-entropy at the same rate repeats more and more wrong labels; the other two stay low. Right: at the end "
         "cross-entropy (ce) is far below squared error (se); stopped on validation digits, both are alike and higher.",
-        caption="Thin lines and dots: replicates. Right: end, at the same rate; rate and time chosen on validation.",
+        caption="Thin lines and dots: replicates. ce: cross-entropy, se: squared error, at the end or stopped in time.",
     )
 
 # %% [markdown]
