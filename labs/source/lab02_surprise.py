@@ -851,9 +851,9 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# At the same rate, cross-entropy repeats far more wrong labels. Praise for squared error? Look at the left panel: on
-# *true* labels, too, it is slower. The third arm decides: cross-entropy at a smaller rate of the grid, at which it
-# still learns true labels no slower than squared error does. Nothing else differs.
+# At the same rate, cross-entropy repeats far more wrong labels. (By chance alone a network that learned nothing would
+# repeat about one in ten.) Praise for squared error? On *true* labels (left) it is slower, too. The third arm decides:
+# cross-entropy at a smaller rate of the grid, at which it still learns true labels no slower. Nothing else differs.
 
 # %% tags=["experiment"]
 if lab.solved("gradients"):
@@ -868,7 +868,8 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# So here squared error was not wiser, it was slower. And in practice? You choose the rate *and* the moment to stop on
+# So here squared error was not wiser, it was slower: cross-entropy, held back as much, repeats no more. (The claim's
+# margin is wide beside both shares. Small beside the gap is what it says.) And in practice? You choose the rate *and* the moment to stop on
 # validation digits, for either loss. Their labels lie as well, but at random, so they still rank networks. The right
 # panel shows cross-entropy (ce) and squared error (se) in this way: the two come out alike, and cross-entropy far above
 # its end. (An observation, not a claim: few validation digits choose.) How it is misread: *the loss does not matter*.
@@ -883,7 +884,6 @@ if lab.solved("gradients"):
 # embeddings of pair $i$, the **contrastive loss** (Hadsell, Chopra & LeCun 2006, here without their factor ½) is
 #
 # $$ \frac1n \sum_i \begin{cases} d_i^2 & \text{same} \\ \max(0,\ m - d_i)^2 & \text{different.} \end{cases} $$
-#
 # By hand, with $m = 2$: a same pair at distance 0.5 costs 0.25. A different pair at 0.5 costs $1.5^2 = 2.25$. A
 # different one at 3 costs nothing: far enough is good enough. The mean of the three is 0.833.
 
@@ -891,12 +891,12 @@ if lab.solved("gradients"):
 # ### The contrastive loss
 #
 # Write it with PyTorch, so that gradients flow back to the embeddings. Be warned: two pictures can have *exactly* the
-# same embedding. The gradient must hold no `nan` there. What is the slope of your distance at 0?
+# same embedding. The gradient must hold no `nan` there. No check lets you change an argument in place.
 
 
 # %% solution="contrastive_loss"
 def contrastive_loss(a, b, same, margin):
-    """The mean contrastive loss of n pairs: a tensor with one number.
+    """The mean contrastive loss of n pairs: a tensor of shape ().
 
     a [n, d], b [n, d]: tensors, the embeddings of the two pictures of each pair;
     same [n]: a tensor of True (same class) and False; margin: a number.
