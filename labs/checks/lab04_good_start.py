@@ -158,7 +158,7 @@ def machine(make):
     v, W, b, noise = make.rng.integers(0, 5, (n, d)) / 4, make.numbers(d, m), make.numbers(m), make.rng.random((n, m))
     if make.kind == "zeros":
         v[0], b, noise[0], W[-1] = 0, 0 * b, 0.5, 1 / 2
-    return tuple(tensors(v, W, make.numbers(d), b, noise))
+    return tuple(tensor.float() for tensor in tensors(v, W, make.numbers(d), b, noise))  # as digits are
 def by_free_energy(v, W, a, b, noise):
     """The gradient of mean F(v') - mean F(v), by PyTorch."""
     def free(x, W, a, b):
@@ -170,15 +170,15 @@ def by_free_energy(v, W, a, b, noise):
         return torch.autograd.grad(free(made, *leaves) - free(v, *leaves), leaves)
 def step_by_step(v, W, a, b, noise):
     p = torch.sigmoid(v @ W + b)
-    h = (noise < p).double()
+    h = (noise < p).to(v.dtype)
     w = torch.sigmoid(h @ W.T + a)
     q = torch.sigmoid(w @ W + b)
     return (v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)
 agrees(
     "contrastive_divergence", "goes from the batch to what the machine makes of it, the way down of the free energy",
-    draw=machine, reference=by_free_energy, written=step_by_step,
-    parts=("the direction for W", "the direction for a", "the direction for b"),
-    hint="which of p, h, v', p' stands where, and over what is the mean taken?",
+    draw=machine, reference=by_free_energy, written=step_by_step, tolerance={"rtol": 1e-4, "atol": 1e-5},
+    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "square", "tiny", "plain"),
+    parts=("the direction for W", "the direction for a", "the direction for b"), hint="which of p, h, v', p' stands where, and over what is the mean taken?",
     misreadings={
         "v' is made of the drawn h, not of the probabilities p": ("h @ W.T", "p @ W.T"), "the probabilities p stand in the formula, not the drawn h": ("    return (v.T @ p", "    p = h\n    return (v.T @ p"),
         "the probabilities p stand in the direction for W, not the drawn h": ("v.T @ p", "v.T @ h"), "a hidden unit is 1 where the noise is below p: use noise < p": ("noise < p", "noise > p"),
@@ -187,7 +187,7 @@ agrees(
         "what the machine makes must be subtracted: yours has the data's part alone": ("(v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)", "v.T @ p / len(v), v.mean(0), p.mean(0)"),
         "p' belongs to v': yours multiplies v' by p": ("w.T @ q", "w.T @ p"), "the visible bias a is missing where v' is made": ("h @ W.T + a", "h @ W.T"),
         "the hidden bias b is missing where p is made": ("torch.sigmoid(v @ W + b)", "torch.sigmoid(v @ W)"), "the hidden bias b is missing where p' is made": ("torch.sigmoid(w @ W + b)", "torch.sigmoid(w @ W)"),
-        "v' is a probability: the sigmoid is missing": ("torch.sigmoid(h @ W.T + a)", "h @ W.T + a"), "p' is not drawn: leave it a probability": ("torch.sigmoid(w @ W + b)\n", "(noise < torch.sigmoid(w @ W + b)).double()\n"),
+        "v' is a probability: the sigmoid is missing": ("torch.sigmoid(h @ W.T + a)", "h @ W.T + a"), "p' is not drawn: leave it a probability": ("torch.sigmoid(w @ W + b)\n", "(noise < torch.sigmoid(w @ W + b)).to(v.dtype)\n"),
         "the directions for a and b are exchanged: W, a, b": ("(v - w).mean(0), (p - q).mean(0)", "(p - q).mean(0), (v - w).mean(0)"),
     },
 )

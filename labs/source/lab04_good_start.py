@@ -112,8 +112,7 @@ def forecast(sizes, variances, slope=0.0):
 
 
 # %% [markdown] hint="forecast"
-# In Python `variances[0]` is $v_1$, but `sizes[0]` is $n_0$: the lists are shifted by
-# one.
+# In Python `variances[0]` is $v_1$, but `sizes[0]` is $n_0$: so they are shifted.
 
 # %% [markdown] hint="forecast"
 # Two loops. Forwards, start with `[sizes[0] * variances[0]]` and multiply the last entry
@@ -160,13 +159,9 @@ agrees(
 
 # %% patches="forecast"
 [
-    ("    return forwards, backwards", "    return np.array(forwards), tuple(backwards)", ""),
-    ("    forwards, backwards = [", "    L = len(variances)\n    up = [float(np.prod(sizes[: i + 1]) * np.prod(variances[: i + 1]) * kept**i) for i in range(L)]\n    return up, [float(np.prod(sizes[i + 2 :]) * np.prod(variances[i + 1 :]) * kept ** (L - 1 - i)) for i in range(L)]\n    forwards, backwards = [", ""),
-    ("[sizes[0] * variances[0]]", "[sizes[0] * variances[0] * kept]", "no factor c in the first layer"),
-    ("sizes[layer] * variances[layer] * kept", "sizes[layer + 1] * variances[layer] * kept", "the forward list"),
-    ("kept * sizes[layer + 1]", "kept * sizes[layer]", "over the neurons of the next layer"), ("backwards.insert(0, kept", "backwards.append(kept", "the backward list"),
-    ("(1 + slope**2) / 2", "0.5", "so the slope counts"), ("(1 + slope**2) / 2", "(1 + slope) / 2", "squared in c"), ("    return forwards, backwards", "    return forwards", "forward list"),
-    ("    return forwards, backwards", "    return backwards, forwards", "exchanged"), ("len(variances) - 1, 0, -1", "len(variances) - 1, 1, -1", "the backward list"),
+    ("    return forwards, backwards", "    return np.array(forwards), tuple(backwards)", ""), ("    forwards, backwards = [", "    L = len(variances)\n    up = [float(np.prod(sizes[: i + 1]) * np.prod(variances[: i + 1]) * kept**i) for i in range(L)]\n    return up, [float(np.prod(sizes[i + 2 :]) * np.prod(variances[i + 1 :]) * kept ** (L - 1 - i)) for i in range(L)]\n    forwards, backwards = [", ""),
+    ("[sizes[0] * variances[0]]", "[sizes[0] * variances[0] * kept]", "no factor c in the first layer"), ("sizes[layer] * variances[layer] * kept", "sizes[layer + 1] * variances[layer] * kept", "the forward list"), ("kept * sizes[layer + 1]", "kept * sizes[layer]", "over the neurons of the next layer"), ("backwards.insert(0, kept", "backwards.append(kept", "the backward list"),
+    ("(1 + slope**2) / 2", "0.5", "so the slope counts"), ("(1 + slope**2) / 2", "(1 + slope) / 2", "squared in c"), ("    return forwards, backwards", "    return forwards", "forward list"), ("    return forwards, backwards", "    return backwards, forwards", "exchanged"), ("len(variances) - 1, 0, -1", "len(variances) - 1, 1, -1", "the backward list"),
     ("    forwards, backwards = [", "    variances[0] = variances[0] * 1.5\n    forwards, backwards = [", "in place"),
 ]  # fmt: skip
 
@@ -195,6 +190,7 @@ RULES = {
 }
 
 
+# %% tags=["experiment"]
 def mean_squares(variances, seed):
     """Measured in one random ReLU network: an array [forwards or backwards, L]."""
     with seeded(seed):
@@ -401,12 +397,9 @@ agrees(
 
 # %% patches="batch_norm"
 [
-    ("    outputs = gain * (x - center) / torch.sqrt(spread + eps) + shift\n", "    scale = gain * (spread + eps).rsqrt()\n    outputs = x * scale + (shift - center * scale)\n", ""),
-    ("    if training:\n        center", "    if training:\n        mean, variance = mean.clone(), variance.clone()\n        return F.batch_norm(x, mean, variance, gain, shift, True, momentum, eps), mean, variance\n    if training:\n        center", ""),
-    ("    return outputs, mean, variance", "    return [outputs, mean.numpy(), variance.tolist()]", ""), ("x.mean(0), x.var(0, correction=0)", "x.mean(0), x.var(0)", "normalise with the variance over n"),
-    ("seen.var(0, correction=1)", "seen.var(0, correction=0)", "the running variance takes the batch's with n − 1"), ("torch.sqrt(spread + eps)", "(torch.sqrt(spread) + eps)", "epsilon stands inside the root"),
-    ("        mean = (1 - momentum) * mean + momentum * seen.mean(0)", "        mean = momentum * mean + (1 - momentum) * seen.mean(0)", "the running mean"),
-    ("        center, spread = mean, variance", "        center, spread = x.mean(0), x.var(0, correction=0)", "in evaluation normalise with the running"), ("        seen = x.detach()", "        seen = x", "hang in the graph"),
+    ("    outputs = gain * (x - center) / torch.sqrt(spread + eps) + shift\n", "    scale = gain * (spread + eps).rsqrt()\n    outputs = x * scale + (shift - center * scale)\n", ""), ("    if training:\n        center", "    if training:\n        mean, variance = mean.clone(), variance.clone()\n        return F.batch_norm(x, mean, variance, gain, shift, True, momentum, eps), mean, variance\n    if training:\n        center", ""),
+    ("    return outputs, mean, variance", "    return [outputs, mean.numpy(), variance.tolist()]", ""), ("x.mean(0), x.var(0, correction=0)", "x.mean(0), x.var(0)", "normalise with the variance over n"), ("seen.var(0, correction=1)", "seen.var(0, correction=0)", "the running variance takes the batch's with n − 1"), ("torch.sqrt(spread + eps)", "(torch.sqrt(spread) + eps)", "epsilon stands inside the root"),
+    ("        mean = (1 - momentum) * mean + momentum * seen.mean(0)", "        mean = momentum * mean + (1 - momentum) * seen.mean(0)", "the running mean"), ("        center, spread = mean, variance", "        center, spread = x.mean(0), x.var(0, correction=0)", "in evaluation normalise with the running"), ("        seen = x.detach()", "        seen = x", "hang in the graph"),
     ("center, spread = x.mean(0), x.var(0, correction=0)", "center, spread = x.detach().mean(0), x.detach().var(0, correction=0)", "do not detach them"), ("        mean = (1 - momentum) * mean + momentum * seen.mean(0)", "        mean *= 1 - momentum\n        mean += momentum * seen.mean(0)", "in place"),
     ("    if training:\n        center", "    mean = batch_norm.__dict__.setdefault('first', mean)\n    if training:\n        center", "RuntimeError"),
 ]  # fmt: skip
@@ -458,6 +451,7 @@ def group_norm(x, groups, eps=1e-5):
     return ((grouped - center) / torch.sqrt(spread + eps)).reshape(x.shape)
 
 
+# %%
 with seeded(BASE_SEED):
     x = torch.randn(8, 6, 5, dtype=torch.float64)
 side_by_side = x.transpose(0, 1).reshape(1, 6, 8 * 5)
@@ -491,6 +485,7 @@ guess_rate = predict(
 )
 
 
+# %% tags=["experiment"]
 def train(networks, part, updates, step, falling=False, look=None, everything=False):
     """K networks at once. everything: all examples go forwards, not only the batch."""
     n, parameters = part.inputs.shape[1], list(networks.parameters())
@@ -525,6 +520,7 @@ def accuracy(networks, part):
     return (answers == part.targets).float().mean(1).numpy()
 
 
+# %% tags=["experiment"]
 def at_best_rate(table, by):
     """Test accuracy of each group at its best rate on validation digits."""
     mean = table.groupby([*by, "rate"], as_index=False).validation.mean()
@@ -597,6 +593,8 @@ claim(
     source="Ioffe & Szegedy 2015 (higher learning rates)",
     **RATE_OF_TEST,
 )
+
+# %% tags=["experiment"]
 claim(
     "From weights sixteen times too small it reaches at least 0.8, at the best rate",
     by_scale["batch norm", 1 / 16],
@@ -615,13 +613,13 @@ claim(
 #
 # ## 3. Learn less than you could
 #
-# Give most of 400 digits a random label. A network can learn these by heart, and then it
-# names new digits worse. What holds it back is a **regulariser**. **L2** adds
-# $\frac{\lambda}{2} \lVert w \rVert^2$ to the loss, so $\lambda w$ to the gradient: each
-# update takes a *share* of each weight. **L1** adds $\lambda \sum_i |w_i|$, with slope
-# $\pm\lambda$: each update takes the same *amount*, and steps along $\lambda
-# \operatorname{sign}(w)$ jump over 0 and back. The **proximal step** rests there. It
-# steps along the gradient $g$ of the loss, to $z = w - \eta g$, and solves the rest:
+# Give most of 400 digits a random label. Who learns these by heart names new digits
+# worse. What holds back is a **regulariser**. **L2** adds $\frac{\lambda}{2} \lVert w
+# \rVert^2$ to the loss, so $\lambda w$ to the gradient: each update takes a *share* of
+# each weight. **L1** adds $\lambda \sum_i |w_i|$, with slope $\pm\lambda$: each update
+# takes the same *amount*, and steps along $\lambda \operatorname{sign}(w)$ jump over 0
+# and back. The **proximal step** rests there. It steps along the gradient $g$ of the
+# loss, to $z = w - \eta g$, and solves the rest:
 #
 # $$ w \leftarrow \arg\min_u\ \tfrac12 (u - z)^2 + \eta\lambda\,|u|
 # = \operatorname{sign}(z)\, \max(0,\ |z| - \eta\lambda) . $$
@@ -707,8 +705,7 @@ agrees(
 [
     ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    return F.softshrink(moved, rate * penalty)", ""),
     ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    t = rate * penalty\n    return moved - moved.clamp(-t, t)", ""), ("- rate * penalty)", "- penalty)", "multiply by the rate, too"), ("moved.sign() *", "weights.sign() *", "not of the old weight"), (".clamp(min=0)", "", "stops there"),
-    ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    return moved * (moved.abs() > rate * penalty)", "only sets small weights to 0"),
-    ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    return moved - rate * penalty * moved.sign()", "stops there"), ("moved.sign() * (", "(moved.sign() + 1e-9) * (1e-9 + ", "nearly 0 is not 0"),
+    ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    return moved * (moved.abs() > rate * penalty)", "only sets small weights to 0"), ("    return moved.sign() * (moved.abs() - rate * penalty).clamp(min=0)", "    return moved - rate * penalty * moved.sign()", "stops there"), ("moved.sign() * (", "(moved.sign() + 1e-9) * (1e-9 + ", "nearly 0 is not 0"),
     ("    moved = weights - rate * gradient\n", "    weights -= rate * gradient\n    moved = weights\n", "in place"),
 ]  # fmt: skip
 
@@ -728,6 +725,7 @@ def l2_step(weights, gradient, rate, penalty=0.0):
     return weights - rate * (gradient + penalty * weights)
 
 
+# %% tags=["experiment"]
 def one_layer(penalty, step):
     """The weights [10, 64] of a softmax classifier of the training digits."""
     part = digits.split(BASE_SEED, test=TEST_SIZE).train
@@ -740,6 +738,7 @@ def one_layer(penalty, step):
     return weights.T
 
 
+# %% tags=["experiment"]
 if lab.solved("proximal_step"):
     with_l1 = {penalty: one_layer(penalty, proximal_step) for penalty in PENALTIES}
     with_l2 = {penalty: one_layer(penalty, l2_step) for penalty in PENALTIES}
@@ -791,6 +790,7 @@ def early_stop(losses, patience):
     return look, best
 
 
+# %%
 ones, outputs = torch.ones(1000, 10), []
 for function in (dropout, F.dropout):
     with seeded(BASE_SEED):
@@ -821,6 +821,7 @@ def noisy(part, seeds, noise):
     return part.replace(inputs=inputs, targets=targets, transform="random labels")
 
 
+# %% tags=["experiment"]
 def learn_noisy(step=None, noise=NOISE, networks=1, p=0.0, everything=False, norm=None):
     """Validation losses, test accuracies: each [looks, replicates, networks]."""
     seeds, curves = np.repeat(SEEDS, networks), []
@@ -1024,10 +1025,8 @@ agrees(
 
 # %% patches="contrastive_divergence"
 [
-    ("for_W = (v.T @ p - v_made.T @ p_made) / len(v)", "for_W = torch.einsum('ni,nj->nij', v, p).mean(0) - torch.einsum('ni,nj->nij', v_made, p_made).mean(0)", ""), ("h = (noise < p).to(v.dtype)", "h = (p > noise).float()", ""),
-    ("    return for_W, (v - v_made).mean(0), (p - p_made).mean(0)", "    return [for_W.float().numpy(), v.mean(0) - v_made.mean(0), (p.mean(0) - p_made.mean(0)).tolist()]", ""),
-    ("torch.sigmoid(h @ W.T + a)", "torch.sigmoid(p @ W.T + a)", "made of the drawn h"), ("(v.T @ p - v_made.T @ p_made)", "(v.T @ h - v_made.T @ p_made)", "the direction for W"), ("noise < p", "noise > p", "below p"),
-    ("noise < p", "noise <= p", "use < and not <="), (" / len(v)", "", "is a mean, too"), ("(v.T @ p - v_made.T @ p_made)", "(p.T @ v - p_made.T @ v_made)", "transposed"),
+    ("for_W = (v.T @ p - v_made.T @ p_made) / len(v)", "for_W = torch.einsum('ni,nj->nij', v, p).mean(0) - torch.einsum('ni,nj->nij', v_made, p_made).mean(0)", ""), ("h = (noise < p).to(v.dtype)", "h = (p > noise).float()", ""), ("    return for_W, (v - v_made).mean(0), (p - p_made).mean(0)", "    return [for_W.float().numpy(), v.mean(0) - v_made.mean(0), (p.mean(0) - p_made.mean(0)).tolist()]", ""),
+    ("torch.sigmoid(h @ W.T + a)", "torch.sigmoid(p @ W.T + a)", "made of the drawn h"), ("(v.T @ p - v_made.T @ p_made)", "(v.T @ h - v_made.T @ p_made)", "the direction for W"), ("noise < p", "noise > p", "below p"), ("noise < p", "noise <= p", "use < and not <="), (" / len(v)", "", "is a mean, too"), ("(v.T @ p - v_made.T @ p_made)", "(p.T @ v - p_made.T @ v_made)", "transposed"),
     ("h = (noise < p).to(v.dtype)", "h = torch.bernoulli(p)", "the direction"), ("    return for_W, (v", "    W += for_W\n    return for_W, (v", "in place"),
 ]  # fmt: skip
 
@@ -1037,10 +1036,10 @@ lab.check("contrastive_divergence")
 # %% [markdown]
 # ### A machine of digits, and scikit-learn's
 #
-# scikit-learn's `BernoulliRBM` is the same machine; it learns by a relative of
-# contrastive divergence, which goes on from its own last digits (Tieleman 2008). Its free
-# energies must be yours. The **pseudo-likelihood** measures how well a machine knows
-# digits that it never saw: how probable is a pixel, given all others? (0 is certain.)
+# scikit-learn's `BernoulliRBM` learns by a relative of contrastive divergence, which goes
+# on from its own last digits (Tieleman 2008). Its free energies must be yours. The
+# **pseudo-likelihood** measures how well a machine knows digits that it never saw: how
+# probable is a pixel, given all others? (0 is certain.)
 
 
 # %%
@@ -1048,6 +1047,7 @@ def free_energy(v, W, a, b):
     return -(v @ a) - F.softplus(v @ W + b).sum(1)  # softplus: log(1 + e^x), with care
 
 
+# %%
 def learn_machine(v, seed):
     """(W, a, b) of a machine that learns from v [n, d] by contrastive divergence."""
     rng = torch.Generator().manual_seed(seed)
@@ -1084,8 +1084,8 @@ if lab.solved("contrastive_divergence"):
 # **shuffled**, the same pretrained numbers shuffled within each layer, which would do if
 # only their *size* counted; **times four**, Xavier's weights times four, which makes up
 # for the slope of ¼, with biases $b_j = -\frac12 \sum_i w_{ij}$ that centre the sums,
-# since what comes in is around ½; and **batch norm**. All get the same updates with
-# labels, at the best of five falling rates.
+# since what comes in is around ½; and **batch norm**. All get equal updates, at the best
+# of five falling rates.
 
 # %%
 guess_start = predict(
@@ -1094,6 +1094,7 @@ guess_start = predict(
 )
 
 
+# %%
 def pretrained(seed):
     """(weights, hidden biases) of six machines, one on top of the other."""
     v, layers = digits.split(seed, test=TEST_SIZE).train.inputs, []
@@ -1159,23 +1160,22 @@ if lab.solved("contrastive_divergence"):
 
 # %% [markdown]
 # Pretraining did what was said of it: from Xavier's start six sigmoid layers learn
-# nothing in this time, from the pretrained one they read. It is not the size of the
-# weights: shuffled, they are useless. And yet it was not *needed*. A random start of the
-# right size, found with the algebra of section 1, does as well, and batch norm better.
-# What it gave here was a signal that gets through. (Lab 11 goes on from here.)
+# nothing in this time, from the pretrained one they read. Shuffled weights are useless,
+# so it is not their size. Yet it was not *needed*. A random start of the right size,
+# found with the algebra of section 1, does as well, and batch norm better. What it gave
+# here was a signal that gets through.
 #
 # ## 5. What you have built
 #
-# **Limits.** Small networks and digits, plain gradient descent, one budget each; with
-# Adam a bad start matters less. Budgets and rates were tried on other replicates.
+# **Limits.** Small networks and digits, plain gradient descent, one budget, tried on
+# other replicates; with Adam a bad start matters less.
 #
 # **Today.** Transformers use layer norm or its relative without the mean, networks for
 # pictures batch norm. *Disputed:* why batch norm works. Its inventors say that it keeps
-# each layer's inputs in place while those before it learn. Santurkar et al. 2018 moved
-# them about on purpose, and it helped as much: they find a smoother loss. Arora et al.
-# 2019 see a rate that tunes itself. Are norms needed? Zhang et al. 2019 train deep
-# residual networks by a start alone, Zhu et al. 2025 put a $\tanh$ in their place. And
-# pretraining: Erhan et al. 2010 found that it regularises; here it makes training work.
+# each layer's inputs in place. Santurkar et al. 2018 moved them on purpose, and it helped
+# as much: they find a smoother loss. Arora et al. 2019 see a rate that tunes itself. Are
+# norms needed? Zhang et al. 2019 train deep networks by a start alone, Zhu et al. 2025
+# put a $\tanh$ in their place. To Erhan et al. 2010 pretraining regularises.
 #
 # ### Your turn
 #
