@@ -148,10 +148,9 @@ agrees(
     draw=network, reference=by_products, parts=("the forward list", "the backward list"), tolerance={"atol": 0.0},
     hint="do the network 4, 2, 3 of the text by hand",
     misreadings={
-        "the inputs pass no bend: no factor c in the first layer": ("np.where(np.arange(len(v)) > 0, c, 1)", "c"), "the factor c is missing forwards: half of the mean square is lost in ReLU": ("np.where(np.arange(len(v)) > 0, c, 1)", "1"),
-        "the factor c is missing backwards: the slope is 1 for half of the sums": ("c * n[2:]", "n[2:]"), "c is (1 + slope²)/2, so the slope counts": ("(1 + slope**2) / 2", "1 / 2"),
-        "the slope is squared in c": ("(1 + slope**2) / 2", "(1 + slope) / 2"), "forwards a sum runs over the neurons of the layer before: sizes[layer], not sizes[layer + 1]": ("n[:-1] * v", "n[1:] * v"),
-        "backwards a sum runs over the neurons of the next layer: sizes[layer + 1], not sizes[layer]": ("c * n[2:]", "c * n[1:-1]"), "the backward list is the wrong way round: it begins with the first layer": ("[::-1]\n", "\n"),
+        "the inputs pass no bend: no factor c in the first layer": ("np.where(np.arange(len(v)) > 0, c, 1)", "c"), "the factor c is missing forwards: half of the mean square is lost in ReLU": ("np.where(np.arange(len(v)) > 0, c, 1)", "1"), "the factor c is missing backwards: the slope is 1 for half of the sums": ("c * n[2:]", "n[2:]"),
+        "these are variances already: do not square them": ("np.array(variances)", "np.array(variances) ** 2"), "backwards a signal comes through the weights of the next layer, not through its own": ("c * n[2:] * v[1:]", "c * n[2:] * v[:-1]"), "begin the forward list with layer 1, not with the inputs": ("up, down\n", "np.append(1, up), down\n"), "c is (1 + slope²)/2, so the slope counts": ("(1 + slope**2) / 2", "1 / 2"),
+        "the slope is squared in c": ("(1 + slope**2) / 2", "(1 + slope) / 2"), "forwards a sum runs over the neurons of the layer before: sizes[layer], not sizes[layer + 1]": ("n[:-1] * v", "n[1:] * v"), "backwards a sum runs over the neurons of the next layer: sizes[layer + 1], not sizes[layer]": ("c * n[2:]", "c * n[1:-1]"), "the backward list is the wrong way round: it begins with the first layer": ("[::-1]\n", "\n"),
         "the backward signal of the last layer is 1: do not multiply by its own weights": ("np.append(c * n[2:] * v[1:], 1)[::-1])[::-1]", "(c * n[1:] * v)[::-1])[::-1]"), "the two lists are exchanged: forwards comes first": ("up, down\n", "down, up\n"),
     },
 )
@@ -347,16 +346,14 @@ agrees(
     draw=batch_inputs, reference=by_torch, written=in_words, hint="do the batch 1, 3, 5, 7 by hand",
     parts=("the outputs", "the running mean", "the running variance"),
     misreadings={
-        "normalise with the variance over n, not over n − 1: correction=0": ("(mu, var) if", "(mu, unbiased) if"), "the running variance takes the batch's with n − 1: correction=1": ("momentum * unbiased", "momentum * var"),
-        "the two variances are exchanged: over n to normalise, over n − 1 for the running one": ("unbiased = var * n / (n - 1)", "var, unbiased = var * n / (n - 1), var"), "momentum is the share of the new batch: the old ones keep 1 − momentum": ("if training:\n", "if training:\n        momentum = 1 - momentum\n"),
+        "normalise with the variance over n, not over n − 1: correction=0": ("(mu, var) if", "(mu, unbiased) if"), "the running variance takes the batch's with n − 1: correction=1": ("momentum * unbiased", "momentum * var"), "the two variances are exchanged: over n to normalise, over n − 1 for the running one": ("unbiased = var * n / (n - 1)", "var, unbiased = var * n / (n - 1), var"),
+        "the old running statistics keep only the share 1 − momentum": ("(1 - momentum) * mean + momentum * mu, (1 - momentum) * variance", "mean + momentum * mu, variance"), "the variance is around the mean: subtract it before you square": ("(mu, var) if training", "(mu, (x**2).mean(0)) if training"),
+        "x.std(0) divides by n − 1, and epsilon belongs inside the root: use x.var(0, correction=0)": ("(used_var + eps) ** 0.5", "((unbiased if training else used_var) ** 0.5 + eps)"), "momentum is the share of the new batch: the old ones keep 1 − momentum": ("if training:\n", "if training:\n        momentum = 1 - momentum\n"),
         "use `momentum`, and 0.1 only where it is not given": ("if training:\n", "if training:\n        momentum = 0.1\n"), "use `eps`, and 1e-5 only where it is not given": ("(used_var + eps)", "(used_var + 1e-5)"),
         "epsilon stands inside the root, beside the variance": ("(used_var + eps) ** 0.5", "(used_var ** 0.5 + eps)"), "epsilon is missing: a neuron that is the same for all examples is divided by 0": ("(used_var + eps)", "(used_var)"),
-        "divide by the root of the variance, not by the variance": ("(used_var + eps) ** 0.5", "(used_var + eps)"), "in evaluation normalise with the running statistics, not with the batch's": ("if training else (mean, variance)", "if True else (mean, variance)"),
-        "in training normalise with the batch's statistics, not with the running ones": ("(mu, var) if training", "(mu, var) if False"),
-        "in training normalise with the batch's statistics, not with the running ones after their update": lambda *a: (in_words(*a[:3], *in_words(*a)[1:], False, *a[6:])[0], *in_words(*a)[1:]),
-        "in evaluation the running statistics stay as they are": ("    if training:", "    if True:"), "the gain is missing": ("gain * (x", "(x"), "the shift is missing": (" ** 0.5 + shift", " ** 0.5"),
-        "add the shift after the gain, not before": ("gain * (x - used_mean) / (used_var + eps) ** 0.5 + shift", "gain * ((x - used_mean) / (used_var + eps) ** 0.5 + shift)"),
-        "mean and variance run over the examples (axis 0), one for each neuron": ("mu, var, n = x.mean(0), ((x - x.mean(0)) ** 2).mean(0), len(x)", "mu, var, n = x.mean(), ((x - x.mean()) ** 2).mean(), len(x)"),
+        "divide by the root of the variance, not by the variance": ("(used_var + eps) ** 0.5", "(used_var + eps)"), "in evaluation normalise with the running statistics, not with the batch's": ("if training else (mean, variance)", "if True else (mean, variance)"), "in training normalise with the batch's statistics, not with the running ones": ("(mu, var) if training", "(mu, var) if False"),
+        "in training normalise with the batch's statistics, not with the running ones after their update": lambda *a: (in_words(*a[:3], *in_words(*a)[1:], False, *a[6:])[0], *in_words(*a)[1:]), "in evaluation the running statistics stay as they are": ("    if training:", "    if True:"), "the gain is missing": ("gain * (x", "(x"), "the shift is missing": (" ** 0.5 + shift", " ** 0.5"),
+        "add the shift after the gain, not before": ("gain * (x - used_mean) / (used_var + eps) ** 0.5 + shift", "gain * ((x - used_mean) / (used_var + eps) ** 0.5 + shift)"), "mean and variance run over the examples (axis 0), one for each neuron": ("mu, var, n = x.mean(0), ((x - x.mean(0)) ** 2).mean(0), len(x)", "mu, var, n = x.mean(), ((x - x.mean()) ** 2).mean(), len(x)"),
         "keep the variance, not the standard deviation, as a running statistic": ("momentum * unbiased", "momentum * unbiased**0.5"),
     },
 )
@@ -545,8 +542,8 @@ def race(name, sizes, rates, start=None, scales=(1.0,), falling=False, **options
     updates = START_UPDATES if falling else NORM_UPDATES
     step = lambda w, g: w - rate.view(-1, *[1] * (g.ndim - 1)) * g
     train(networks, part, updates, step, falling)
-    right = {"validation": accuracy(networks, validation), "test": accuracy(networks, test)}
-    return rows.assign(name=name, **right)
+    validation, test = accuracy(networks, validation), accuracy(networks, test)
+    return rows.assign(name=name, validation=validation, test=test)
 
 
 # %% tags=["experiment"]
@@ -682,11 +679,10 @@ agrees(
     hint="do the two weights of the text by hand", tolerance={"atol": 1e-12},
     misreadings={
         "the amount is rate · penalty: multiply by the rate, too": ("moved.abs() - rate * penalty", "moved.abs() - penalty"), "go against the gradient: subtract rate · gradient": ("weights - rate * gradient", "weights + rate * gradient"),
-        "first the step along the gradient, then shrink: yours shrinks first": lambda w, g, rate, penalty: F.softshrink(w, rate * penalty) - rate * g, "the step along the gradient is missing": ("weights - rate * gradient", "weights"),
-        "what stays must move by rate · penalty, too: yours only sets small weights to 0": lambda w, g, rate, penalty: F.hardshrink(w - rate * g, rate * penalty),
+        "first the step along the gradient, then shrink: yours shrinks first": lambda w, g, rate, penalty: F.softshrink(w, rate * penalty) - rate * g, "the step along the gradient is missing": ("weights - rate * gradient", "weights"), "what stays must move by rate · penalty, too: yours only sets small weights to 0": lambda w, g, rate, penalty: F.hardshrink(w - rate * g, rate * penalty),
         "a weight that would pass 0 stops there: yours goes on to the other side": ("torch.clamp(moved.abs() - rate * penalty, min=0)", "(moved.abs() - rate * penalty)"), "the sign of z counts, not of the old weight: the gradient may carry a weight over 0": ("torch.sign(moved)", "torch.sign(weights)"),
-        "that is the slope λ · sign(w) of the old weight, which never rests at 0: shrink z": lambda w, g, rate, penalty: w - rate * (g + penalty * w.sign()),
-        "negative weights keep their sign: yours come out positive": ("torch.sign(moved) * ", ""), "negative weights move towards 0, too: yours are all set to 0": lambda w, g, rate, penalty: (w - rate * g - rate * penalty).clamp(min=0),
+        "that is the slope λ · sign(w) of the old weight, which never rests at 0: shrink z": lambda w, g, rate, penalty: w - rate * (g + penalty * w.sign()), "what lies within rate · penalty of 0 becomes 0: yours stays": lambda w, g, rate, penalty: torch.where((w - rate * g).abs() <= rate * penalty, w - rate * g, F.softshrink(w - rate * g, rate * penalty)),
+        "shrink z, not the old weight: first the whole step along the gradient": lambda w, g, rate, penalty: torch.where((z := w - rate * (g + penalty * w.sign())).sign() != w.sign(), 0 * z, z), "negative weights keep their sign: yours come out positive": ("torch.sign(moved) * ", ""), "negative weights move towards 0, too: yours are all set to 0": lambda w, g, rate, penalty: (w - rate * g - rate * penalty).clamp(min=0),
         "that is L2, which takes a share of each weight: L1 takes the same amount": lambda w, g, rate, penalty: (1 - rate * penalty) * w - rate * g,
     },
 )
@@ -1010,15 +1006,13 @@ agrees(
     kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "square", "tiny", "plain"),
     parts=("the direction for W", "the direction for a", "the direction for b"), hint="which of p, h, v', p' stands where, and over what is the mean taken?",
     misreadings={
-        "v' is made of the drawn h, not of the probabilities p": ("h @ W.T", "p @ W.T"), "the probabilities p stand in the formula, not the drawn h": ("    return (v.T @ p", "    p = h\n    return (v.T @ p"),
-        "the probabilities p stand in the direction for W, not the drawn h": ("v.T @ p", "v.T @ h"), "a hidden unit is 1 where the noise is below p: use noise < p": ("noise < p", "noise > p"),
-        "where the noise equals p the unit is 0: use < and not <=": ("noise < p", "noise <= p"), "a hidden unit is drawn with the noise, not rounded": ("noise < p", "0.5 < p"),
-        "take means over the batch, not sums": ("/ len(v), (v - w).mean(0), (p - q).mean(0)", ", (v - w).sum(0), (p - q).sum(0)"), "the direction for W is a mean, too: divide by the number of examples": (" / len(v)", ""),
-        "what the machine makes must be subtracted: yours has the data's part alone": ("(v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)", "v.T @ p / len(v), v.mean(0), p.mean(0)"),
-        "p' belongs to v': yours multiplies v' by p": ("w.T @ q", "w.T @ p"), "the visible bias a is missing where v' is made": ("h @ W.T + a", "h @ W.T"),
+        "v' is made of the drawn h, not of the probabilities p": ("h @ W.T", "p @ W.T"), "the probabilities p stand in the formula, not the drawn h": ("    return (v.T @ p", "    p = h\n    return (v.T @ p"), "the probabilities p stand in the direction for W, not the drawn h": ("v.T @ p", "v.T @ h"),
+        "p and p' stand in the formula as probabilities: do not draw both": ("    return (v.T @ p", "    p, q = h, (noise < q).to(v.dtype)\n    return (v.T @ p"), "return the directions alone: do not add them to W, a and b": lambda v, W, a, b, noise: [x + d for x, d in zip((W, a, b), step_by_step(v, W, a, b, noise))],
+        "a mean over the batch keeps a number for each unit: mean(0), not mean()": ("(v - w).mean(0), (p - q).mean(0)", "(v - w).mean(), (p - q).mean()"), "a hidden unit is 1 where the noise is below p: use noise < p": ("noise < p", "noise > p"),
+        "where the noise equals p the unit is 0: use < and not <=": ("noise < p", "noise <= p"), "a hidden unit is drawn with the noise, not rounded": ("noise < p", "0.5 < p"), "take means over the batch, not sums": ("/ len(v), (v - w).mean(0), (p - q).mean(0)", ", (v - w).sum(0), (p - q).sum(0)"), "the direction for W is a mean, too: divide by the number of examples": (" / len(v)", ""),
+        "what the machine makes must be subtracted: yours has the data's part alone": ("(v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)", "v.T @ p / len(v), v.mean(0), p.mean(0)"), "p' belongs to v': yours multiplies v' by p": ("w.T @ q", "w.T @ p"), "the visible bias a is missing where v' is made": ("h @ W.T + a", "h @ W.T"),
         "the hidden bias b is missing where p is made": ("torch.sigmoid(v @ W + b)", "torch.sigmoid(v @ W)"), "the hidden bias b is missing where p' is made": ("torch.sigmoid(w @ W + b)", "torch.sigmoid(w @ W)"),
-        "v' is a probability: the sigmoid is missing": ("torch.sigmoid(h @ W.T + a)", "h @ W.T + a"), "p' is not drawn: leave it a probability": ("torch.sigmoid(w @ W + b)\n", "(noise < torch.sigmoid(w @ W + b)).to(v.dtype)\n"),
-        "the directions for a and b are exchanged: W, a, b": ("(v - w).mean(0), (p - q).mean(0)", "(p - q).mean(0), (v - w).mean(0)"),
+        "v' is a probability: the sigmoid is missing": ("torch.sigmoid(h @ W.T + a)", "h @ W.T + a"), "p' is not drawn: leave it a probability": ("torch.sigmoid(w @ W + b)\n", "(noise < torch.sigmoid(w @ W + b)).to(v.dtype)\n"), "the directions for a and b are exchanged: W, a, b": ("(v - w).mean(0), (p - q).mean(0)", "(p - q).mean(0), (v - w).mean(0)"),
     },
 )
 # fmt: on
@@ -1056,8 +1050,8 @@ def learn_machine(v, seed):
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(v), generator=rng).split(20):
             noise = torch.rand(len(rows), WIDTH, generator=rng)
-            changes = contrastive_divergence(v[rows], W, a, b, noise)
-            W, a, b = (x + RBM_RATE * d for x, d in zip((W, a, b), changes, strict=True))
+            steps = contrastive_divergence(v[rows], W, a, b, noise)
+            W, a, b = (x + RBM_RATE * d for x, d in zip((W, a, b), steps, strict=True))
     return W, a, b
 
 
