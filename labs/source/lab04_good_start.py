@@ -591,7 +591,6 @@ claim(
     **RATE_OF_TEST,
 )
 
-# %% tags=["experiment"]
 claim(
     "From weights sixteen times too small it reaches at least 0.8, at the best rate",
     by_scale["batch norm", 1 / 16],
@@ -604,9 +603,9 @@ claim(
 
 # %% [markdown]
 # Both promises are kept here. But at its *own best rate* and from He's start a plain
-# network comes nearer: a higher rate is no aim in itself. Layer norm mends much of a
-# small start, too: that is normalising, not the batch. At rate 1 the batch counts. And
-# weights that are large, with a small gradient, turn slowly.
+# network comes near: a higher rate is no aim in itself. Layer norm mends much of a small
+# start, too: that is normalising, not the batch. At rate 1 the batch counts. And weights
+# that are large, with a small gradient, turn slowly.
 #
 # ## 3. Learn less than you could
 #
@@ -893,10 +892,10 @@ if lab.solved("proximal_step"):
     )
 
 # %% [markdown]
-# A regulariser helps where there is something wrong to learn: with right labels early
-# stopping gains nothing. The third promise is not kept here. Batch norm ends where its
-# noiseless twin ends, and no higher than nothing at all: it learns faster, wrong labels
-# as well. Elsewhere a gain was found (Luo et al. 2019).
+# A regulariser helps where there is something wrong to learn, early stopping and dropout
+# most; with right labels early stopping gains nothing. The third promise is not kept
+# here. Batch norm ends where its noiseless twin ends, and no higher than nothing at all:
+# it learns faster, wrong labels as well. Elsewhere a gain was found (Luo et al. 2019).
 #
 # ## 4. The start of 2006
 #
@@ -1157,7 +1156,8 @@ if lab.solved("contrastive_divergence"):
 # nothing in this time, from the pretrained one they read. Shuffled weights are useless,
 # so it is not their size. Yet it was not *needed*. A random start of the right size,
 # found with the algebra of section 1, does as well, and batch norm better. What it gave
-# here was a signal that gets through.
+# here was a signal that gets through. (Learning without labels, its other promise, is lab
+# 11.)
 #
 # ## 5. What you have built
 #
@@ -1169,7 +1169,8 @@ if lab.solved("contrastive_divergence"):
 # each layer's inputs in place. Santurkar et al. 2018 moved them on purpose, and it helped
 # as much: they find a smoother loss. Arora et al. 2019 see a rate that tunes itself. Are
 # norms needed? Zhang et al. 2019 train deep networks by a start alone, Zhu et al. 2025
-# put a $\tanh$ in their place. To Erhan et al. 2010 pretraining regularises.
+# put a $\tanh$ in their place. And of pretraining Erhan et al. 2010 found that it acts
+# mainly as a regulariser.
 #
 # ### Your turn
 #
