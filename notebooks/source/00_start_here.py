@@ -20,40 +20,13 @@
 #    answers.
 #
 # **You need** Python and NumPy, vectors and matrices, and the derivative of a function
-# of a function. To refresh them: [3Blue1Brown on linear
-# algebra](https://www.3blue1brown.com/topics/linear-algebra) and [on
-# calculus](https://www.3blue1brown.com/topics/calculus), or the free book [Mathematics
+# of a function. To refresh them: 3Blue1Brown on [linear
+# algebra](https://www.3blue1brown.com/topics/linear-algebra) and
+# [calculus](https://www.3blue1brown.com/topics/calculus), or the free book [Mathematics
 # for Machine Learning](https://mml-book.github.io), chapters 2 and 5. You need no
 # PyTorch yet.
 #
 # **Reading:** 70 minutes. **Running:** about 90 seconds on one CPU core.
-
-# %% [markdown]
-# ## How to use these notebooks
-#
-# Run a cell with Shift+Enter, from top to bottom. Three things come back in every
-# notebook:
-#
-# - **Predict**: you say what you expect *before* you run the experiment. A wrong
-#   prediction that you wrote down teaches more than a right answer that you read.
-# - **Claim**: a sentence that the measurement supports, or does not. If a claim does
-#   not hold, the notebook stops there.
-# - **Your turn**: exercises at the end. The labs, which belong between the notebooks,
-#   are longer: there you write the code and are told at once what is right and what is
-#   not.
-#
-# Cells that only draw are folded; unfold them if you like. A GPU is used where PyTorch
-# finds one, and nothing here needs it.
-#
-# Seven idioms will come up; look back here when you meet them:
-#
-# - `requires_grad=True`: PyTorch notes down what is computed from this tensor;
-# - `loss.backward()`: from these notes, the gradients, left in each tensor's `.grad`;
-# - `torch.no_grad()`, `.detach()`: compute, or hand over numbers, without such notes;
-# - `network.state_dict()`: all parameters of a network, by name;
-# - `table.pivot(...)`: turn a long table into one row a replicate, one column a case;
-# - `partial(f, a=1)`: the function `f` with its argument `a` fixed;
-# - `product(a, b)`: all pairs of an element of `a` and one of `b`.
 
 # %%
 from functools import partial
@@ -80,8 +53,20 @@ figures.style()
 DEVICE = device()  # the GPU where there is one, else the CPU
 
 # %% [markdown]
-# The next cell holds every size of this notebook. Change one, run all cells again, and
-# see what becomes of the claims.
+# ## How to use these notebooks
+#
+# Run a cell with Shift+Enter, from top to bottom. Three things come back in every
+# notebook:
+#
+# - **Predict**: you say what you expect *before* you run the experiment. A wrong
+#   prediction that you wrote down teaches more than a right answer that you read.
+# - **Claim**: a sentence that the measurement supports, or does not. If a claim does
+#   not hold, the notebook stops there.
+# - **Your turn**: exercises at the end. In the labs, which belong between the
+#   notebooks, you write the code and are told at once what is right.
+#
+# Cells that only draw are folded; unfold them if you like. The next cell holds every
+# size of this notebook: change one, run all again, and see what becomes of the claims.
 
 # %% tags=["parameters"]
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
@@ -104,8 +89,8 @@ TEST_SIZE = 600  # digits held out from training
 # these digits are from 13 of them. Each was reduced to 8 × 8 grey values. To the
 # network a digit is a list of 64 numbers between 0 (white) and 1 (black). We call it
 # the **input** $x$. The digit that the writer was asked for is the **target** $y$, or
-# **label**. An input with its target is an **example**. The last lines of the output
-# show the very first input, in tenths.
+# **label**. An input with its target is an **example**. Below the pictures stands the
+# very first input, in tenths.
 
 # %%
 digits = data.digits()
@@ -179,7 +164,8 @@ print(f"{five.shape[0]} inputs became {by_matrix.shape[0]} representations h1")
 #
 # You will build networks like this one often. So `labkit`, the helper module, has them
 # as `mlp` (*multilayer perceptron*, their traditional name). Nothing enters `labkit`
-# before a notebook has built it in front of you; here is the proof that it is the same:
+# before a notebook has built it in front of you. Here is the proof that it is the same:
+# all parameters, which `state_dict()` lists by name, are equal.
 
 
 # %%
@@ -213,8 +199,7 @@ print("labkit.models.mlp draws the very same network")
 #
 # The formula has a trap, which the last two lines show: as it stands, large logits
 # overflow and leave `nan`, *not a number*. The cure: subtract the largest logit first.
-# The factor cancels, so the probabilities stay the same, and no exponential overflows.
-# Libraries do this inside the logarithm as well; there it is called *log-sum-exp*.
+# That factor cancels, and no exponential overflows. Libraries do the same.
 
 # %%
 logits, right_answer = torch.tensor([2.0, 1.0, -1.0]), torch.tensor(0)
@@ -496,20 +481,18 @@ print("loss more than halved:", np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
 # ### Two questions, four readers
 #
 # That a network names most new digits means little until you know what simpler methods
-# can do. So let it compete with **baselines**, on two questions:
-#
-# 1. *Which digit is it?* Ten classes.
-# 2. *Is it even or odd?* Two classes, each a mixture of five shapes.
+# can do. So let it compete with **baselines**, on two questions: *Which digit is it?*
+# has ten classes. *Is it even or odd?* has two, each a mixture of five shapes.
 #
 # The readers are
 #
 # - a **linear classifier**: one layer without ReLU, the same loss, fitted to its
-#   minimum (*multinomial logistic regression*), with a penalty on large weights;
-# - **nearest neighbours**: find the $k$ training digits whose pixels are closest, let
-#   them vote (Cover & Hart 1967). It trains nothing;
+#   minimum (*logistic regression*), with a penalty on large weights;
+# - **nearest neighbours**: the $k$ training digits whose pixels are closest vote (Cover
+#   & Hart 1967). It trains nothing;
 # - the **network**: $x \to h_1 \to h_2 \to z$, with 32 neurons in each hidden layer;
-# - the **network without ReLU**: the same layers, the same start, the same loop. Only
-#   the bend is missing, so for each answer all of it is one weighted sum.
+# - the **network without ReLU**: the same layers, start and loop. Only the bend is
+#   missing, so for each answer all of it is one weighted sum.
 
 
 # %%
@@ -555,11 +538,10 @@ guess_reader = predict("Which digit? Who names most of the test digits?", READER
 # there. The learning rates of the two networks were chosen once, each from a grid, on
 # validation digits of other replicates. The test digits choose nothing.
 #
-# One training run is an anecdote. You do not know what luck did: which digits were held
-# out, how the parameters started, in which order the batches came. So the experiment is
+# One training run is an anecdote: which digits were held out, how the parameters
+# started, in which order the batches came, all that is luck. So the experiment is
 # repeated with everything random drawn afresh. One such repetition is a **replicate**.
-# It is a function of its seed, and of nothing else. (Here the replicates are trained
-# one after the other. Notebook 01 trains them all at once.)
+# It is a function of its seed, and of nothing else.
 
 
 # %%
@@ -634,20 +616,12 @@ figures.show(
 # %% [markdown]
 # ### A claim
 #
-# What the figure shows, in words:
-#
-# | Question | Best reader | The network against one weighted sum |
-# |---|---|---|
-# | Which digit? | nearest neighbours | about as good as the linear classifier |
-# | Even or odd? | nearest neighbours | better than both that are weighted sums |
-#
-# What may you say of the network? A
-# **claim** has a statement; one number for each replicate; a **threshold**, set
-# beforehand from *other* replicates (a *pilot* of twenty, in `data/results/`); a
-# **control**: the same measurement without the one thing that should matter; and a
-# source. It holds when the mean is on the right side of the
-# threshold, and so is the near end of its 90 % interval (Student's t). And it counts
-# for nothing when the control passes the threshold, too. Here is all of that by hand:
+# What may you say of the network? A **claim** has a statement; one number for each
+# replicate; a **threshold**, set beforehand from *other* replicates (a *pilot* of
+# twenty, in `data/results/`); a **control**: the same measurement without the one thing
+# that should matter; and a source. It holds when the mean is on the right side of the
+# threshold, and so is the near end of its 90 % interval (Student's t). It counts for
+# nothing if the control passes the threshold, too. Here is all of that by hand:
 
 
 # %%
@@ -677,9 +651,9 @@ np.testing.assert_allclose(lower_end, result.low)
 assert holds == (result.verdict == "holds")
 
 # %% [markdown]
-# So on *even or odd* the bend earns its keep: one weighted sum of pixels says it less
-# well, and more layers without a bend do not help. Now the question that every course
-# begins with. "They do equally well" needs a threshold on both sides: `within`.
+# So on *even or odd* the bend earns its keep: one weighted sum of pixels does worse,
+# and more layers without a bend do not help. Now the question that every course begins
+# with. "They do equally well" needs a threshold on both sides: `within`.
 
 # %%
 claim(
@@ -696,12 +670,11 @@ guess_reader.resolve(digit.mean().idxmax())
 # %% [markdown]
 # Read the figure again. On both questions **nearest neighbours are best**, and they
 # train nothing: for these digits nobody needs a network. On *which digit* it does about
-# as well as a linear classifier. On *even or odd* it beats one weighted sum, and that
-# is all that it beats. Had we compared it with guessing, we would have praised it for
-# an easy exam.
+# as well as a linear classifier. On *even or odd* it beats one weighted sum, and only
+# that. Had we compared it with guessing, we would have praised it for an easy exam.
 #
-# And is it a bend that *even or odd* needs? Try the trivial explanation: tell a linear
-# classifier the ten *digits*, and read its answer as even or odd.
+# And does *even or odd* need a bend at all? Tell a linear classifier the ten *digits*,
+# and read its answer as even or odd.
 
 # %%
 told = answers[(answers.question == DIGIT) & (answers.reader == LINEAR)]
@@ -716,8 +689,8 @@ claim(
 )
 
 # %% [markdown]
-# So the claim needs its scope: *from labels that say only even or odd*. Where finer
-# labels are at hand, a linear classifier needs no bend.
+# So the network's claim has a scope: *from labels that say only even or odd*. With
+# finer labels ten weighted sums, one for each digit, do it without a bend.
 #
 # ### Which errors?
 #
@@ -763,8 +736,7 @@ figures.show(
 # %% [markdown]
 # Errors are not spread evenly: look for the dark cells, and ask which strokes the two
 # digits share. Then look at the pictures. Some are hard for a reader; others are
-# plainly what the label says, and the network is simply wrong. Do not excuse its errors
-# by the worst pictures.
+# plainly what the label says, and the network is simply wrong.
 #
 # ## 6. What did training do to the hidden layer?
 #
@@ -897,10 +869,9 @@ guess_probe.resolve(readings[RIDGE].mean().idxmax())
 #
 # All three readers agree that training lifts $h_2$. They do not agree on whether it
 # beats the *pixels*: the ridge probe says yes, the logistic probe sees hardly a
-# difference, neighbours say no. Part of the ridge probe's gain is its own: least
-# squares wants exactly 1 for the right class and 0 for the others, and punishes an
-# answer that is "too right". So compare within one panel, and the layer with the same
-# layer.
+# difference, neighbours say no. So that part of the gain belongs to the ridge probe,
+# not to the layer. One reason may be that least squares punishes answers that are "too
+# right". Compare within one panel, and the layer with the same layer.
 #
 # There is a deeper reason. Look at layers that have learned *nothing*, at different
 # widths, and at the same layers after a short training:
@@ -941,9 +912,8 @@ figures.show(
 
 # %% [markdown]
 # Look at the right end: there "better than the pixels" is no evidence of learning. A
-# wide layer is better before it has learned anything, as the first claim below says. It
-# offers the probe more, and bent, features to add up. The right control lacks one thing
-# only: the training.
+# wide layer is better before it has learned anything, as the first claim below says.
+# The right control lacks one thing only: the training.
 #
 # Nor is it evidence of *information*. No function of the pixels can tell more about the
 # digit than the pixels do (the *data processing inequality*). A probe reads more from
@@ -951,11 +921,10 @@ figures.show(
 #
 # ### A claim that fails
 #
-# Is it then true that training *always* makes a layer more readable? Test it on 512
-# neurons, and ask for no more than one point, which the dotted line leaves room for. A
-# claim that does not hold stops the notebook, as it should. To show you one, we
-# announce it: `expect_claim_failure` lets the notebook go on, and would complain if the
-# claim held after all.
+# Does training *always* make a layer more readable? Test it on 512 neurons, and ask for
+# one point only, for which the dotted line leaves room. A claim that does not hold
+# stops the notebook. To show you one, we announce it: `expect_claim_failure` lets the
+# notebook go on, and would complain if the claim held after all.
 
 # %%
 claim(
@@ -978,12 +947,11 @@ with expect_claim_failure():
     )
 
 # %% [markdown]
-# Why does it fail? Not because training did nothing to the layer. There is a
-# **ceiling**: the untrained layer reads nearly all digits already, and a measurement
-# near its ceiling is a poor place to look for an effect. The figure shows the same
-# layer, the same training, at 32 neurons: there the two curves are far apart. What you
-# may say is narrower than what you hoped: *in narrow layers* training adds much; at 512
-# neurons this probe, on these digits, cannot show a gain of one point.
+# Why does it fail? There is a **ceiling**: the untrained layer reads nearly all digits
+# already, and near its ceiling a measurement can show little. Or training may hardly
+# have changed so wide a layer: this experiment cannot tell the two apart. What you may
+# say is narrower than what you hoped: *in narrow layers* training adds much; at 512
+# neurons this probe, on these digits, does not show a gain of one point.
 #
 # ## 7. Present, readable, answered
 #
@@ -1043,9 +1011,9 @@ guess_puzzle.resolve([not probe_above, probe_above and not net_above, net_above]
 # The answer is in who reads. The network's last layer is a linear map, like the probe;
 # but it was fitted to shuffled labels, so it answers noise. **What can be read from a
 # layer is not what the network answers.** Nor did this training put the digits there:
-# the table shows that the probe reads untrained $h_2$ no worse. And notice its
-# first row: with this budget the networks know only part of their shuffled labels.
-# Longer training would fit them (Zhang et al. 2017).
+# the table shows that the probe reads untrained $h_2$ no worse. And notice its first
+# row: with this budget the networks know only part of their shuffled labels. Large
+# networks, trained for longer, fit all of them (Zhang et al. 2017).
 #
 # Can something be *present* and yet unreadable? Here is a map that loses nothing,
 # because it can be undone: each half of the pixels is shifted by a wave of the other
@@ -1122,27 +1090,23 @@ claim(
 )
 
 # %% [markdown]
-# So a reader measures what is easy *for it*. How strong a probe should be is disputed.
-# Alain and Bengio (2016) keep it linear, as the network's own last layer is. Hewitt
-# and Liang (2019) warn that a strong probe may learn the task itself. Pimentel et al.
-# (2020) want the strongest, to come closer to the information.
+# Unscramble first, and the probe reads as before: nothing was missing but the right
+# reader. How strong should a probe be? Alain and Bengio (2016) keep it linear, as the
+# network's own last layer is. Hewitt and Liang (2019) warn that a strong probe may
+# learn the task itself. Pimentel et al. (2020) want the strongest, to come closer to
+# the information.
 #
 # Three things, then, wherever someone says that a model "knows" something: **present ≠
-# readable ≠ answered**. A fourth, what the network *uses*, we did not measure: for that
-# you would have to change the layer and see what becomes of the answer.
+# readable ≠ answered**. A fourth, what the network *uses*, we did not measure: that
+# takes an intervention on the layer.
 #
 # ## 8. Random rows are an easy exam
 #
 # So far the test digits were drawn at random, so the same hand is probably in both
-# parts. What about *new* writers? Nobody recorded who wrote what. But the file gives a
-# hint: about every 130 rows the labels begin the same sequence again, as on a form that
-# the next person fills in. That makes about 14 forms for 13 writers. So cut it into
-# seven **blocks** of consecutive rows, about two forms each (the cuts miss the starts
-# of forms by a few rows), and test on each in turn. The test digits then come from
-# another distribution than the training digits: **distribution shift**.
-#
-# The linear classifier and the neighbours take the same exams: do neighbours win
-# because they know the hand?
+# parts. What about *new* writers? Nobody recorded who wrote what, but about every 130
+# rows the labels begin the same sequence again, as on the next person's form (see
+# `data/digits.md`). So cut the file into seven **blocks** of consecutive rows, about
+# two forms each, and hold out each in turn: a **distribution shift**.
 
 
 # %%
@@ -1172,6 +1136,15 @@ guess_blocks = predict(
     "How many more errors does the network make on a block than on random rows?",
     ["no more", "up to half as many again", "more than that"],
 )
+
+# %% [markdown]
+# For comparison, `seventh` cuts a *random order* of the same digits into seven. Either
+# way every digit is asked once, of a network with the same start that learned from as
+# many digits. To save time the training is short; so that it settles, its learning rate
+# falls to 0, along half a wave of the cosine.
+#
+# The linear classifier and the neighbours take the same exams: do neighbours win
+# because they know the hand?
 
 
 # %%
@@ -1229,9 +1202,8 @@ figures.show(
 
 # %% [markdown]
 # "How many times as many errors" is a ratio, and ratios are averaged by their
-# logarithm: `scale="log"`. To steady it, each replicate divides by the mean of two sets
-# of random rows; the control is the ratio of one set to the other. `over` says what the
-# replicates redraw, where that is not everything.
+# logarithm: `scale="log"`. The control puts a second random order in place of the
+# blocks. `over` says what the replicates redraw, where that is not everything.
 
 # %%
 claim(
@@ -1247,18 +1219,17 @@ guess_blocks.resolve([more <= 1, 1 < more <= 1.5, more > 1.5])
 
 # %% [markdown]
 # Read this with care. The claim is about *these* seven blocks: other replicates redraw
-# the networks, not the writers. That blocks are other writers is plausible and not
-# documented. Seven blocks say little about writers in general: look how far apart they
-# are. And every reader pays: neighbours, too, make more errors on blocks. They still
-# make the fewest, so knowing the hand is not all of their lead. What you may say:
+# the networks, not the writers. That blocks are other writers is plausible, not
+# documented. And every reader pays: neighbours, too, make more errors on blocks. They
+# still make the fewest, so knowing the hand is not all of their lead. What you may say:
 # **accuracy on random rows ≠ accuracy where the network will be used.**
 #
 # ## 9. Watch a network make up its mind
 #
-# Train the first network once more and keep its probabilities for the test digits at
-# several moments. Then look at three of them. Two are right in the end: the one whose
-# label has the most probability after 30 updates, and the one whose label has the least
-# after 100. The third is the wrong answer of which it is most certain in the end.
+# Train the first network once more, and look at its probabilities for three test digits
+# at several moments. Two are right in the end: the one whose label has the most
+# probability after 30 updates, and the one whose label has the least after 100. The
+# third is the wrong answer of which it is most certain in the end.
 
 # %%
 MOMENTS = [0, 10, 30, 100, 300, STEPS]
@@ -1322,9 +1293,8 @@ figures.slider(
 
 # %% [markdown]
 # The third digit deserves a second look: how certain is the network of its wrong
-# answer at the last step? It is **certain and wrong**. Softmax makes numbers that add
-# to 1; nothing has checked them on digits outside of training. Notebook 08 measures how
-# far such probabilities can be trusted.
+# answer? Nothing in training has checked such probabilities on new digits. Notebook 08
+# measures how far they can be trusted.
 #
 # ## 10. The record: S = (D, A, Θ, C, E, G)
 #
@@ -1332,11 +1302,10 @@ figures.slider(
 # letters: **D**, data; **A**, architecture; **Θ**, the parameters and how they came
 # about; **C**, compute; **E**, the environment in which it is used; **G**, governance:
 # what is claimed, on which evidence. All of it was recorded while you read, in one
-# SQLite file, `outputs/ledger.sqlite`, whose tables are these letters. Each `JOIN` adds
-# the row of another table that belongs to a training run; `LEFT` keeps runs that have
-# none; `COUNT` counts the claims that name the run (the failing one, too). Shown is the
-# first run of each experiment: *D* is how its digits were cut, *Θ* its last loss, *C*
-# its seconds, *E* its accuracy on held-out digits where that was recorded.
+# SQLite file, `outputs/ledger.sqlite`. Each `JOIN` adds what belongs to a training run.
+# Shown is the first run of each experiment: how its digits were cut, its last loss, its
+# seconds, its accuracy on held-out digits where that was recorded, and how many claims
+# rest on it.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -1356,38 +1325,32 @@ record.groupby("experiment", sort=False).head(1).round(3)
 #
 # - *Who wrote these digits, and did they agree?* The datasheet in `data/digits.md` says
 #   what is known. It is not much.
-# - *You test on the distribution you train on.* Section 8 begins to answer, with seven
-#   blocks and a guess about writers.
 # - *Which errors matter?* Accuracy counts all alike. A misread 1 in an amount of money
 #   is not a misread 1 in a poll.
-# - *Why a network?* Section 5: for these digits, no reason. Nearest neighbours answer
-#   both questions better, and the held-out blocks as well.
+# - *Why a network?* For these digits, no reason: nearest neighbours answer both
+#   questions better, and the held-out blocks as well.
 #
 # Notebook 09 asks these questions of everything that you will have trained by then.
 #
 # ## 11. What you can do now
 #
-# 1. **Compute** a network's output in three ways that agree (section 1).
-# 2. **Derive** the gradient and check it (section 3).
-# 3. **Write** the training loop (section 4).
-# 4. **State** a claim with replicates, threshold and control, and judge whether a
-#    network was needed (section 5); read a claim that fails (section 6).
-# 5. **Distinguish** what a layer holds, what is read from it, and what the network
-#    answers (sections 6 and 7).
+# You can **compute** a network's output in three ways (section 1), **derive** the
+# gradient and check it (3), **write** the training loop (4), **state** a claim and
+# **judge** whether a network was needed (5 and 6), and **distinguish** what a layer
+# holds, what is read from it, and what the network answers (6 and 7).
 #
 # And what does a neural network learn? To tell even from odd better than one weighted
 # sum can. And where it learned to name the digits, its hidden layer became easier to
-# read. On both questions nearest neighbours, which train nothing, were better: you have
+# read. Nearest neighbours, which train nothing, were better on both questions: you have
 # seen *how* a network learns, on a task that does not need one.
 #
 # **Limits of this evidence.** One small data set of 8 × 8 pictures from one project;
 # one architecture; five replicates. All replicates share the same 1797 digits: their
 # training and test sets overlap, and the intervals, which treat them as independent,
-# are somewhat too narrow for digits in general (Nadeau & Bengio 2003). The blocks are
-# only probably writers. The learning rates were chosen once, for the two networks of
-# section 5, and one of them serves all others; 1,500 updates are a budget for shuffled
-# labels, as 500 and 1,000 are in sections 6 and 8. Thresholds come from a pilot with 20
-# other replicates on one machine.
+# are somewhat too narrow for digits in general (Nadeau & Bengio 2003). The learning
+# rates were chosen for the two networks of section 5, and one of them serves all
+# others; 1,500 updates are a budget for shuffled labels, as 500 are in sections 6 and
+# 8. Thresholds come from a pilot with 20 other replicates on one machine.
 #
 # ### Your turn
 #
