@@ -5,8 +5,8 @@
 # better than one weighted sum of the pixels can, and training to name them makes its
 # inner layer easier to read; yet nearest neighbours, which train nothing, do better
 # still. You will measure all three over five replicates, against a linear classifier,
-# the same network without its bends, untrained networks and networks trained on
-# shuffled labels.
+# the same network made linear, untrained networks and networks trained on shuffled
+# labels.
 #
 # After this notebook you can
 #
@@ -26,7 +26,7 @@
 # for Machine Learning](https://mml-book.github.io), chapters 2 and 5. You need no
 # PyTorch yet.
 #
-# **Reading:** 70 minutes. **Running:** about 90 seconds on one CPU core.
+# **Reading:** 65 minutes. **Running:** about 80 seconds on one CPU core.
 
 # %%
 from functools import partial
@@ -162,10 +162,10 @@ print(f"{five.shape[0]} inputs became {by_matrix.shape[0]} representations h1")
 # $z$ are called **logits**. The largest one is the answer. All weights and biases
 # together are the **parameters** $\theta$. At first they are random.
 #
-# You will build networks like this one often. So `labkit`, the helper module, has them
-# as `mlp` (*multilayer perceptron*, their traditional name). Nothing enters `labkit`
-# before a notebook has built it in front of you. Here is the proof that it is the same:
-# all parameters, which `state_dict()` lists by name, are equal.
+# `labkit`, the helper module, has such networks as `mlp` (*multilayer perceptron*,
+# their traditional name). Nothing enters `labkit` before a notebook has built it in
+# front of you. Here is the proof that it is the same: all parameters, which
+# `state_dict()` lists by name, are equal.
 
 
 # %%
@@ -194,8 +194,8 @@ print("labkit.models.mlp draws the very same network")
 # $$ p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}, \qquad \text{loss} = -\log p_y $$
 #
 # A loss of 0 would mean: certain and right. Whoever spreads the probability evenly over
-# ten digits pays $\log 10$, about 2.3. Below are three logits, by hand; the target is
-# class 0, which got the largest one.
+# ten digits pays $\log 10$, about 2.3. Below: three logits, worked by hand; the target
+# is class 0, which got the largest one.
 #
 # The formula has a trap, which the last two lines show: as it stands, large logits
 # overflow and leave `nan`, *not a number*. The cure: subtract the largest logit first.
@@ -275,7 +275,7 @@ print("p - true:", *[f"{g:.3f}" for g in said_minus_true], "and the nudges agree
 # %% [markdown]
 # ### Backwards through a graph
 #
-# You could nudge each parameter. The chain rule gets all of them in one sweep. Draw the
+# You could nudge each parameter. The chain rule gets all slopes in one sweep. Draw the
 # computation as a graph: each box is an operation, and values flow along the arrows.
 # Every arrow has a **local slope**: how fast the box at its head changes with the one
 # at its tail. Then send the gradient backwards, and multiply it by the slope of each
@@ -491,8 +491,8 @@ print("loss more than halved:", np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
 # - **nearest neighbours**: the $k$ training digits whose pixels are closest vote (Cover
 #   & Hart 1967). It trains nothing;
 # - the **network**: $x \to h_1 \to h_2 \to z$, with 32 neurons in each hidden layer;
-# - the **network without ReLU**: the same layers, start and loop. Only the bend is
-#   missing, so for each answer all of it is one weighted sum.
+# - the **network without ReLU**: the same layers, start and loop, at a learning rate of
+#   its own. The bend is missing, so for each answer all of it is one weighted sum.
 
 
 # %%
@@ -539,9 +539,9 @@ guess_reader = predict("Which digit? Who names most of the test digits?", READER
 # validation digits of other replicates. The test digits choose nothing.
 #
 # One training run is an anecdote: which digits were held out, how the parameters
-# started, in which order the batches came, all that is luck. So the experiment is
-# repeated with everything random drawn afresh. One such repetition is a **replicate**.
-# It is a function of its seed, and of nothing else.
+# started, in which order the batches came: all that is luck. So the experiment is
+# repeated with everything random drawn afresh. One such repetition is a **replicate**,
+# a function of its seed and of nothing else.
 
 
 # %%
@@ -1228,8 +1228,8 @@ guess_blocks.resolve([more <= 1, 1 < more <= 1.5, more > 1.5])
 #
 # Train the first network once more, and look at its probabilities for three test digits
 # at several moments. Two are right in the end: the one whose label has the most
-# probability after 30 updates, and the one whose label has the least after 100. The
-# third is the wrong answer of which it is most certain in the end.
+# probability after 30 updates, and the one whose label has the least after 100. Of the
+# digits that it names wrongly in the end, the third has its most certain answer.
 
 # %%
 MOMENTS = [0, 10, 30, 100, 300, STEPS]
@@ -1372,7 +1372,7 @@ record.groupby("experiment", sort=False).head(1).round(3)
 #
 # - Alain & Bengio 2016, *Understanding intermediate layers using linear classifier
 #   probes*, arXiv:1610.01644
-# - Alpaydin & Kaynak 1998, *Optical Recognition of Handwritten Digits*, UCI
+# - Alpaydin & Kaynak 1998, *Optical recognition of handwritten digits*, UCI
 # - Cover & Hart 1967, *Nearest neighbor pattern classification*, IEEE Transactions on
 #   Information Theory 13
 # - Hewitt & Liang 2019, *Designing and interpreting probes with control tasks*, EMNLP
