@@ -481,7 +481,7 @@ print("loss more than halved:", np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
 # ### Two questions, four readers
 #
 # That a network names most new digits means little until you know what simpler methods
-# can do. So let it compete with **baselines**, on two questions: *Which digit is it?*
+# can do. So let it compete with **baselines** on two questions: *Which digit is it?*
 # has ten classes. *Is it even or odd?* has two, each a mixture of five shapes.
 #
 # The readers are
@@ -1090,15 +1090,13 @@ claim(
 )
 
 # %% [markdown]
-# Unscramble first, and the probe reads as before: nothing was missing but the right
-# reader. How strong should a probe be? Alain and Bengio (2016) keep it linear, as the
-# network's own last layer is. Hewitt and Liang (2019) warn that a strong probe may
-# learn the task itself. Pimentel et al. (2020) want the strongest, to come closer to
-# the information.
+# Unscramble first, and the probe reads as before: only the right reader was missing.
+# How strong should a probe be? Alain and Bengio (2016) keep it linear, as the network's
+# own last layer is. Hewitt and Liang (2019) warn that a strong probe may learn the task
+# itself. Pimentel et al. (2020) want the strongest, to come closer to the information.
 #
 # Three things, then, wherever someone says that a model "knows" something: **present ≠
-# readable ≠ answered**. A fourth, what the network *uses*, we did not measure: that
-# takes an intervention on the layer.
+# readable ≠ answered**.
 #
 # ## 8. Random rows are an easy exam
 #
@@ -1323,14 +1321,14 @@ record.groupby("experiment", sort=False).head(1).round(3)
 # %% [markdown]
 # ### What a reviewer would ask
 #
-# - *Who wrote these digits, and did they agree?* The datasheet in `data/digits.md` says
-#   what is known. It is not much.
+# - *Who wrote these digits?* The datasheet `data/digits.md` says what is known. It is
+#   not much.
 # - *Which errors matter?* Accuracy counts all alike. A misread 1 in an amount of money
 #   is not a misread 1 in a poll.
 # - *Why a network?* For these digits, no reason: nearest neighbours answer both
 #   questions better, and the held-out blocks as well.
 #
-# Notebook 09 asks these questions of everything that you will have trained by then.
+# Notebook 09 asks such questions of everything that you will have trained by then.
 #
 # ## 11. What you can do now
 #
@@ -1349,7 +1347,8 @@ record.groupby("experiment", sort=False).head(1).round(3)
 # training and test sets overlap, and the intervals, which treat them as independent,
 # are somewhat too narrow for digits in general (Nadeau & Bengio 2003). The learning
 # rates were chosen for the two networks of section 5, and one of them serves all
-# others; 1,500 updates are a budget for shuffled labels, as 500 are in sections 6 and
+# others. What a network *uses* of a layer was not measured. 1,500 updates are a budget
+# for shuffled labels, as 500 are in sections 6 and
 # 8. Thresholds come from a pilot with 20 other replicates on one machine.
 #
 # ### Your turn
