@@ -26,7 +26,7 @@
 # for Machine Learning](https://mml-book.github.io), chapters 2 and 5. You need no
 # PyTorch yet.
 #
-# **Reading:** 65 minutes. **Running:** about 80 seconds on one CPU core.
+# **Reading:** 65 minutes. **Running:** about 75 seconds on one CPU core.
 
 # %%
 from functools import partial
@@ -916,16 +916,16 @@ figures.show(
 # The right control lacks one thing only: the training.
 #
 # Nor is it evidence of *information*. No function of the pixels can tell more about the
-# digit than the pixels do (the *data processing inequality*). A probe reads more from
-# 512 random functions all the same. It measures what is easy to read, for it.
+# digit than the pixels do (the *data processing inequality*). The probe measures what
+# is easy to read, for it.
 #
 # ### A claim that fails
 #
 # Does training *always* make a layer more readable? Test it on 512 neurons, and ask for
 # one point only, for which the dotted line leaves room. A claim that does not hold
-# stops the notebook; `expect_claim_failure` announces one, and would complain if it
-# held after all. (So near the ceiling one test set is too coarse for the first claim:
-# each replicate takes the mean over five splits.)
+# stops the notebook; `expect_claim_failure` lets this one fail, and would complain if
+# it held. (One test set is too coarse near the ceiling, so for the first claim each
+# replicate takes the mean over five splits.)
 
 
 # %%
