@@ -27,55 +27,41 @@ def use_updates(answer, name, x, gradients, rates, settings):
             before = rows[i].copy()
             found = step(rows[i], g[i], states[i], rate, **settings)
             if not isinstance(found, (tuple, list)) or len(found) != 2:
-                return "None" if found is None else "no pair"
-            if not np.array_equal(rows[i], before):
-                return "changes x"
+                return "return two things, the new parameters and the new state" + ("; None came back: is a `return` missing?" if found is None else "")
+            if not np.array_equal(rows[i], before, equal_nan=True):
+                return "`x` is changed in place, which its caller still needs: write x - ..., not x -= ..."
             if not np.array_equal(gradients, kept):
-                return "changes g"
+                return "a gradient is changed in place, at once or by a later call: work on a copy"
             if np.shape(found[0]) != before.shape:
-                return "shape"
+                return "the new parameters must have the shape of x: work on each number by itself"
             rows[i], states[i] = np.array(found[0], dtype=float), found[1]
         path.append([row.copy() for row in rows])
     return path
 
-SAID = {
-    "None": "None came back; is a `return` missing? Return the pair (new parameters, new state)",
-    "no pair": "return two things: the new parameters and the new state",
-    "changes x": "`x` is changed in place, which its caller still needs: write x - ..., not x -= ...",
-    "changes g": "a gradient is changed in place, at once or by a later call: work on a copy",
-    "shape": "the new parameters must have the shape of x: work on each number by itself",
-}
-
 def updates_of(name, *choices):
     """A draw of two parameter arrays, gradients of up to 50 updates, their rates, and one of these settings, in turn."""
     def draw(make):
-        n, count = make.size(1, 5), make.size(1, 50) if make.kind == "smallest" else make.size(25, 50)
-        gradients = make.numbers(count, 2, n)
-        if make.kind not in ("large", "tiny"):
-            gradients = gradients + 0.25 * (make.number % 3)  # some with a drift
+        n, count = make.size(1, 5), 1 if make.kind == "smallest" else make.size(40, 50) if make.number == 0 else make.size(3, 12)
+        drift = 0.0 if make.kind in ("large", "tiny") else 0.25 * (make.number % 3)
+        gradients, rates = make.numbers(count, 2, n) + drift, 2.0 ** -make.rng.integers(3, 7, (count, n))
         if make.kind == "zeros":
             gradients[0] = 0.0
-        rates = 2.0 ** -make.rng.integers(3, 7, (count, n))
         rates = list(rates) if make.number % 2 else [float(row[0]) for row in rates]
         return name, make.numbers(2, n), gradients, rates, dict(make.one_of(*choices))
     return draw
 
-def torch_path(build):
-    """The path of an optimizer of PyTorch: each number of a row is a parameter group, since rates may differ."""
-    def path(name, x, gradients, rates, settings):
-        columns = [torch.tensor(column, dtype=torch.float64, requires_grad=True) for column in x.T]
+def equals(name, line, settings, build, written, misreadings, hint, kinds):
+    def torch_path(name, x, gradients, rates, settings):  # each number of a row is a parameter group, since rates may differ
+        columns = [torch.tensor(part, dtype=torch.float64, requires_grad=True) for part in (x.T if np.ndim(rates[0]) else [x.T])]
         optimizer, found = build([{"params": [column]} for column in columns], **settings), []
         for g, rate in zip(gradients, rates):
-            for group, column, slope, own in zip(optimizer.param_groups, columns, g.T, np.broadcast_to(rate, len(columns))):
+            for group, column, slope, own in zip(optimizer.param_groups, columns, g.T if np.ndim(rate) else [g.T], np.atleast_1d(rate)):
                 group["lr"], column.grad = float(own), torch.tensor(slope, dtype=torch.float64)
             optimizer.step()
-            found.append(torch.stack([column.detach() for column in columns], 1).numpy().copy())
+            found.append(torch.stack([column.detach() for column in columns]).numpy().reshape(x.T.shape).T.copy())
         return found
-    return path
-
-def equals(name, line, settings, build, written, misreadings, hint, kinds):
-    agrees(name, line, target=use_updates, draw=updates_of(name, *settings), reference=torch_path(build), written=written, misreadings=misreadings,
-           hint=hint, kinds=kinds, explain=lambda got, *_: SAID[got] if isinstance(got, str) else None, tolerance={"rtol": 1e-4, "atol": 1e-5})
+    agrees(name, line, target=use_updates, draw=updates_of(name, *settings), reference=torch_path, written=written, misreadings=misreadings,
+           hint=hint, kinds=kinds, explain=lambda got, *_: got if isinstance(got, str) else None, tolerance={"rtol": 1e-4, "atol": 1e-5})
 
 def momentum_by_hand(name, x, gradients, rates, settings):
     beta, nesterov, path = settings.get("beta", 0.9), settings.get("nesterov", False), []
@@ -94,6 +80,7 @@ def sgd(groups, beta=0.9, nesterov=False):
 MOMENTUM = {
     "the velocity adds the gradient itself: beta * v + g, without (1 - beta)": ("beta * v + g\n", "beta * v + (1 - beta) * g\n"),
     "the rate belongs into the step and not into the velocity: it may be another at the next update": ("v = beta * v + g\n", "v = beta * v + rate * g\n        g, rate = rate * g, 1.0\n"),
+    "the rate comes in twice: only the step has it, not the velocity": ("v = beta * v + g\n", "v = beta * v + rate * g\n"),
     "remember the velocity: yours begins at 0 in each update": ("v = beta * v + g\n", "v = g\n"),
     "the velocity must forget: multiply the old one by beta": ("v = beta * v + g\n", "v = v + g\n"),
     "the sign is wrong: go against the gradient": ("x - rate", "x + rate"),
@@ -103,11 +90,9 @@ MOMENTUM = {
 }
 NESTEROV = MOMENTUM | {
     "what the next update needs is the velocity, not the whole step": ("        x = x - rate * step", "        v = step\n        x = x - rate * step"),
-    "Nesterov's step is g + beta * v: yours is that of plain momentum": ("if nesterov", "if False"),
-    "Nesterov's step takes the velocity of this update: yours takes the old one": ("g + beta * v if", "g + beta * old if"),
+    "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"),
     "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
     "Nesterov's step is g + beta * v: beta is missing": ("g + beta * v if", "g + v if"),
-    "Nesterov's step adds g to beta * v: yours adds v": ("g + beta * v if", "v + beta * v if"),
 }
 del NESTEROV["step by the new velocity: yours is one update behind"]
 PLAIN = ("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "plain", "square")
@@ -139,18 +124,17 @@ ADAM = {
     "the correction for the start is missing: divide the means by 1 - beta**t": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m, np.sqrt(s)"),
     "correct both means for the start: that of the squares is not": ("s / (1 - beta2**t)", "s"),
     "correct both means for the start: that of the gradients is not": ("m / (1 - beta1**t)", "m"),
+    "the first update has t = 1: with t = 0 you divide by 1 - beta**0, which is 0": ("zip(gradients, rates), 1)", "zip(gradients, rates), 0)"),
     "the first update has t = 1: yours counts one too many": ("zip(gradients, rates), 1)", "zip(gradients, rates), 2)"),
     "t grows by 1 in each update: yours stays at 1": ("        above", "        t = 1\n        above"),
     "epsilon stands outside of the root: the root first, then + eps": ("np.sqrt(s / (1 - beta2**t)) + eps", "np.sqrt(s / (1 - beta2**t) + eps)"),
     "epsilon comes after the correction: it is not corrected itself": ("np.sqrt(s / (1 - beta2**t)) + eps", "(np.sqrt(s) + eps) / np.sqrt(1 - beta2**t)"),
     "epsilon is missing: where all gradients were 0, yours divides 0 by 0": ("np.sqrt(s / (1 - beta2**t)) + eps", "np.sqrt(s / (1 - beta2**t))"),
-    "take the root of the mean square": ("np.sqrt(s / (1 - beta2**t))", "s / (1 - beta2**t)"),
     "store the means without the correction: yours are corrected again and again": ("        x = x", "        m, s = above, s / (1 - beta2**t)\n        x = x"),
     "above the line stands the mean of the gradients, not this gradient alone": ("above, below = m / (1 - beta1**t)", "above, below = g"),
     "beta1 is the share of the old mean, 1 - beta1 that of the new gradient": ("beta1 * m + (1 - beta1) * g", "(1 - beta1) * m + beta1 * g"),
     "a running mean: multiply the new gradient by (1 - beta1)": ("+ (1 - beta1) * g\n", "+ g\n"),
     "a running mean: multiply the new square by (1 - beta2)": ("(1 - beta2) * g**2", "g**2"),
-    "average the squares of the gradients, not of their mean": ("* g**2", "* m**2"),
     "beta1 belongs to the mean, beta2 to the mean of the squares: yours are the wrong way round": ("beta1, beta2 = settings.get(\"beta1\", 0.9), settings.get(\"beta2\", 0.999)", "beta2, beta1 = settings.get(\"beta1\", 0.9), settings.get(\"beta2\", 0.999)"),
     "the correction is 1 - beta**t, a power: yours multiplies": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m / (1 - beta1 * t), np.sqrt(np.abs(s / (1 - beta2 * t)))"),
     "the sign is wrong: go against the gradient": ("- rate * above", "+ rate * above"),
@@ -164,7 +148,6 @@ ADAMW = ADAM | {
     "the decay goes at the rate too: multiply x by 1 - rate * decay": ("- rate * shrink * x", "- shrink * x"),
     "shrink x as it was before the step: yours shrinks it afterwards": ("x - rate * shrink * x - rate * above / below", "(1 - rate * shrink) * (x - rate * above / below)"),
     "a decay shrinks x: the sign is wrong": ("- rate * shrink * x", "+ rate * shrink * x"),
-    "use `decay` as it is given": ("- rate * shrink * x", "- rate * shrink * (1 - beta1) * x"),
 }
 THIRD = "do the first update by hand, as in the text, then the second: what is t, what is stored?"
 equals("adam", "equals torch.optim.Adam, over up to 50 updates", ({}, {"beta1": 0.5}, {"beta2": 0.5, "eps": 0.5}, {"beta1": 0.75, "beta2": 0.875, "eps": 1e-3}), adam_of_torch, adam_by_hand, ADAM, THIRD, EVERY)
@@ -184,19 +167,12 @@ def torch_factor(scheduler, update, *settings):
         scheduler.step()
     return optimizer.param_groups[0]["lr"]
 
-def waved(update, updates):
-    return torch_factor(TORCH.CosineAnnealingLR, update, updates)
-
-def warmed(update, updates, warm):
+def warmed(update, updates, warm=0):
     if update < warm:
         return torch_factor(TORCH.LinearLR, update, 1 / warm, 1.0, warm - 1) if warm > 1 else 1.0
-    return waved(update - warm, updates - warm)
+    return torch_factor(TORCH.CosineAnnealingLR, update - warm, updates - warm)
 
-def cosine_by_hand(update, updates):
-    share = update / updates
-    return (1 + np.cos(np.pi * share)) / 2
-
-def warm_by_hand(update, updates, warm):
+def warm_by_hand(update, updates, warm=0):
     if update < warm:
         return (update + 1) / warm
     share = (update - warm) / (updates - warm)
@@ -218,8 +194,8 @@ COSINE = {
     "the factor runs from 1 to 0: add 1 to the cosine and halve": ("(1 + np.cos(np.pi * share)) / 2", "np.cos(np.pi * share)"),
     "halve the sum: the factor begins with 1, not with 2": ("(1 + np.cos(np.pi * share)) / 2", "1 + np.cos(np.pi * share)"),
     "the factor falls: yours rises": ("1 + np.cos", "1 - np.cos"),
-    "update 0 has the factor 1: yours is one update ahead": ("update / updates", "(update + 1) / updates"),
-    "0 is reached at update `updates`: yours is there one too early": ("update / updates", "update / max(1, updates - 1)"),
+    "update 0 has the factor 1: yours is one update ahead": ("(update - warm) /", "(update + 1) /"),
+    "0 is reached at update `updates`: yours is there one too early": ("(updates - warm)", "max(1, updates - 1)"),
     "the angle is in radians, a half turn is pi": ("np.pi * share", "180 * share"),
     "half a wave, not a straight line": ("(1 + np.cos(np.pi * share)) / 2", "1 - share"),
 }
@@ -232,14 +208,9 @@ WARM_COSINE = {
     "the peak must be reached: do not multiply the warm-up by the cosine": ("return (update + 1) / warm", "return (update + 1) / warm * (1 + np.cos(np.pi * update / updates)) / 2"),
     "after the warm-up comes the cosine: yours stays at 1": ("share = (update - warm) / (updates - warm)", "share = 0.0"),
     "the warm-up is missing": ("return (update + 1) / warm", "return 1.0"),
-    "the warm-up rises in equal steps: yours is no straight line": ("return (update + 1) / warm", "return (1 - np.cos(np.pi * (update + 1) / warm)) / 2"),
-    "the warm-up is the wrong way round: it rises": ("return (update + 1) / warm", "return 1 - update / warm"),
 }
-for target, what, *table in (
-    ("cosine", "CosineAnnealingLR", cosine_inputs, waved, cosine_by_hand, COSINE),
-    ("warm_cosine", "LinearLR and, after it, CosineAnnealingLR", warm_inputs, warmed, warm_by_hand, WARM_COSINE),
-):
-    agrees("schedules", f"`{target}` equals torch.optim.lr_scheduler's {what}", target=target, draw=table[0], reference=table[1], written=table[2], misreadings=table[3],
+for target, what, draw, misreadings in (("cosine", "CosineAnnealingLR", cosine_inputs, COSINE), ("warm_cosine", "LinearLR and, after it, CosineAnnealingLR", warm_inputs, WARM_COSINE)):
+    agrees("schedules", f"`{target}` equals torch.optim.lr_scheduler's {what}", target=target, draw=draw, reference=warmed, written=warm_by_hand, misreadings=misreadings,
            kinds=("plain", "whole", "square", "smallest", "doubled", "plain") * 5, hint="write the factors of the example in the text one under the other: which update is the first?")
 # fmt: on
 
@@ -267,14 +238,11 @@ CLIP = {
     "limit the length of the whole, not each number": lambda gs, c: ([np.clip(g, -c, c) for g in gs], np.sqrt(sum((g**2).sum() for g in gs))),
     "the norm is the root of the sum of squares: the root is missing": ("np.linalg.norm(together)", "np.linalg.norm(together) ** 2"),
     "square before you add: the norm is no sum of absolute values": ("np.linalg.norm(together)", "np.abs(together).sum()"),
-    "add the squares of all numbers: yours takes the greatest number": ("np.linalg.norm(together)", "np.abs(together).max()"),
     "the norm of all is no sum of the arrays' norms: add their squares": ("np.linalg.norm(together)", "sum(np.linalg.norm(np.ravel(g)) for g in gradients)"),
     "a norm, not a root mean square: do not divide by the number of numbers": ("np.linalg.norm(together)", "np.sqrt(np.mean(together**2))"),
     "return the norm before clipping": ("for g in gradients], norm\n", "for g in gradients], norm * factor\n"),
     "scale to the limit, not to 1: multiply by limit / norm": ("factor = limit / norm", "factor = 1 / norm"),
     "the wrong way round: the factor is limit / norm, for norms above the limit": ("norm > limit", "0 < norm < limit"),
-    "the factor is limit / norm, not limit / norm ** 2": ("factor = limit / norm", "factor = limit / norm**2"),
-    "keep what is there of a long gradient: do not set it to 0": ("factor = limit / norm", "factor = 0.0"),
     "clip the gradients: yours come back as they were": ("factor = limit / norm", "factor = 1.0"),
     "a gradient of norm 0 stays 0: do not divide by it": ("limit / norm if norm > limit else 1.0", "min(1.0, limit / norm) if norm else np.nan"),
 }

@@ -12,8 +12,7 @@
 # 3. **compare** optimizers fairly, and **enter** one of your own into the race;
 # 4. **choose** a schedule, and say when it only costs.
 #
-# **You need** notebooks 00 to 02 (update, batch, cross-entropy, replicate, claim, control; depth, residual connections,
-# normalisation).
+# **You need** notebooks 00 to 02 (update, batch, cross-entropy, claim, control; residual connection, normalisation).
 #
 # {exercises}
 #
@@ -37,7 +36,6 @@ lab = check.lab("lab03_faster_downhill")
 # %% tags=["parameters"]
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
-BOWLS = 10  # valleys in a replicate of experiment 1
 RACE_UPDATES, RACE_BATCH = 120, 64  # of experiment 2
 SHORT, LONG = 100, 1000  # the two budgets of section 5, in updates
 WARM, ALL_UPDATES = 100, 200  # of experiment 3
@@ -47,8 +45,7 @@ WARM, ALL_UPDATES = 100, 200  # of experiment 3
 #
 # Stand in a valley that is a hundred times as steep across as along:
 #
-# $$ f(x_1, x_2) = \tfrac12 \left( x_1^2 + 100\, x_2^2 \right), \qquad
-# g = \nabla f = (x_1,\ 100\, x_2) . $$
+# $$ f(x_1, x_2) = \tfrac12 \left( x_1^2 + 100\, x_2^2 \right), \qquad g = \nabla f = (x_1,\ 100\, x_2) . $$
 #
 # Gradient descent, $x \leftarrow x - \eta\, g$, multiplies $x_1$ by $1 - \eta$ and $x_2$ by $1 - 100\,\eta$ in each
 # update. If $\eta$ is over $2/100$, then $x_2$ grows without end. So the steep direction limits the **rate** $\eta$
@@ -159,7 +156,7 @@ def use_updates(answer, name, x, gradients, rates, settings):
             found = step(rows[i], g[i], states[i], rate, **settings)
             if not isinstance(found, (tuple, list)) or len(found) != 2:
                 return "return two things, the new parameters and the new state" + ("; None came back: is a `return` missing?" if found is None else "")
-            if not np.array_equal(rows[i], before):
+            if not np.array_equal(rows[i], before, equal_nan=True):
                 return "`x` is changed in place, which its caller still needs: write x - ..., not x -= ..."
             if not np.array_equal(gradients, kept):
                 return "a gradient is changed in place, at once or by a later call: work on a copy"
@@ -172,7 +169,7 @@ def use_updates(answer, name, x, gradients, rates, settings):
 def updates_of(name, *choices):
     """A draw of two parameter arrays, gradients of up to 50 updates, their rates, and one of these settings, in turn."""
     def draw(make):
-        n, count = make.size(1, 5), 1 if make.kind == "smallest" else make.size(25, 50)
+        n, count = make.size(1, 5), 1 if make.kind == "smallest" else make.size(40, 50) if make.number == 0 else make.size(3, 12)
         drift = 0.0 if make.kind in ("large", "tiny") else 0.25 * (make.number % 3)
         gradients, rates = make.numbers(count, 2, n) + drift, 2.0 ** -make.rng.integers(3, 7, (count, n))
         if make.kind == "zeros":
@@ -183,13 +180,13 @@ def updates_of(name, *choices):
 
 def equals(name, line, settings, build, written, misreadings, hint, kinds):
     def torch_path(name, x, gradients, rates, settings):  # each number of a row is a parameter group, since rates may differ
-        columns = [torch.tensor(column, dtype=torch.float64, requires_grad=True) for column in x.T]
+        columns = [torch.tensor(part, dtype=torch.float64, requires_grad=True) for part in (x.T if np.ndim(rates[0]) else [x.T])]
         optimizer, found = build([{"params": [column]} for column in columns], **settings), []
         for g, rate in zip(gradients, rates):
-            for group, column, slope, own in zip(optimizer.param_groups, columns, g.T, np.broadcast_to(rate, len(columns))):
+            for group, column, slope, own in zip(optimizer.param_groups, columns, g.T if np.ndim(rate) else [g.T], np.atleast_1d(rate)):
                 group["lr"], column.grad = float(own), torch.tensor(slope, dtype=torch.float64)
             optimizer.step()
-            found.append(torch.stack([column.detach() for column in columns], 1).numpy().copy())
+            found.append(torch.stack([column.detach() for column in columns]).numpy().reshape(x.T.shape).T.copy())
         return found
     agrees(name, line, target=use_updates, draw=updates_of(name, *settings), reference=torch_path, written=written, misreadings=misreadings,
            hint=hint, kinds=kinds, explain=lambda got, *_: got if isinstance(got, str) else None, tolerance={"rtol": 1e-4, "atol": 1e-5})
@@ -211,6 +208,7 @@ def sgd(groups, beta=0.9, nesterov=False):
 MOMENTUM = {
     "the velocity adds the gradient itself: beta * v + g, without (1 - beta)": ("beta * v + g\n", "beta * v + (1 - beta) * g\n"),
     "the rate belongs into the step and not into the velocity: it may be another at the next update": ("v = beta * v + g\n", "v = beta * v + rate * g\n        g, rate = rate * g, 1.0\n"),
+    "the rate comes in twice: only the step has it, not the velocity": ("v = beta * v + g\n", "v = beta * v + rate * g\n"),
     "remember the velocity: yours begins at 0 in each update": ("v = beta * v + g\n", "v = g\n"),
     "the velocity must forget: multiply the old one by beta": ("v = beta * v + g\n", "v = v + g\n"),
     "the sign is wrong: go against the gradient": ("x - rate", "x + rate"),
@@ -220,8 +218,7 @@ MOMENTUM = {
 }
 NESTEROV = MOMENTUM | {
     "what the next update needs is the velocity, not the whole step": ("        x = x - rate * step", "        v = step\n        x = x - rate * step"),
-    "Nesterov's step is g + beta * v: yours is that of plain momentum": ("if nesterov", "if False"),
-    "Nesterov's step takes the velocity of this update: yours takes the old one": ("g + beta * v if", "g + beta * old if"),
+    "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"),
     "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
     "Nesterov's step is g + beta * v: beta is missing": ("g + beta * v if", "g + v if"),
 }
@@ -238,9 +235,9 @@ equals("momentum", "equals it with nesterov=True, too", ({"nesterov": True}, {"b
     ('    velocity = beta * state.get("velocity", 0) + g\n', '    velocity = g.copy() if not state else state["velocity"] * beta + g\n', ""),
     ('+ g\n    step', '+ (1 - beta) * g\n    step', "without (1 - beta)"),
     ('return x - rate * step', 'x -= rate * step\n    return x', "x - ..., not x -= ..."),
-    ('beta * state.get("velocity", 0) + g', 'beta * state.get("velocity", 0) + rate * g', "the rate belongs into the step"),
+    ('+ g\n    step = g + beta * velocity if nesterov else velocity\n    return x - rate * step', '+ rate * g\n    step = rate * g + beta * velocity if nesterov else velocity\n    return x - step', "the rate belongs into the step"),
     ('velocity = beta * state.get("velocity", 0) + g', "velocity = momentum.__dict__['v'] = beta * momentum.__dict__.get('v', 0) + g", "differ"),
-    ("g + beta * velocity if", "g + beta * state.get('velocity', 0) if", "yours takes the old one"),
+    ("g + beta * velocity if", "g + beta * state.get('velocity', 0) if", "it is plain momentum, as yours"),
     ("    return x - rate * step", "    velocity *= beta\n    velocity += 0\n    return x - rate * step", "differ"),
 ]  # fmt: skip
 
@@ -254,8 +251,7 @@ lab.check("momentum")
 # at a small rate, the one with gradients around 1 at a large one. **RMSProp** (Tieleman & Hinton 2012) divides each
 # gradient by its usual size. It keeps a running mean of *squared* gradients, number by number:
 #
-# $$ s \leftarrow \alpha\, s + (1 - \alpha)\, g^2, \qquad
-# x \leftarrow x - \eta\, \frac{g}{\sqrt{s} + \varepsilon} . $$
+# $$ s \leftarrow \alpha\, s + (1 - \alpha)\, g^2, \qquad x \leftarrow x - \eta\, \frac{g}{\sqrt{s} + \varepsilon} . $$
 #
 # $\sqrt{s}$ is a root mean square, hence the name. The tiny $\varepsilon$ saves us from dividing by 0. By hand, with
 # $\alpha = 0.99$, $s = 0$ at first and $g = (1, 100)$: $s = (0.01, 100)$, $\sqrt{s} = (0.1, 10)$, so the step is
@@ -276,15 +272,13 @@ print(rmsprop(np.zeros(2), np.array([1.0, 100.0]), {}, rate=1.0)[0].round(3).tol
 # **Adam** (Kingma & Ba 2015) is both at once: a running mean $m$ of gradients above the line, as a velocity, and one of
 # their squares, $s$, below it:
 #
-# $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
-# s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2 . $$
+# $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2 . $$
 #
 # Both begin at 0, so at first they are far too small. By hand, with $\beta_1 = 0.9$, $\beta_2 = 0.999$ and $g = 3$:
 # $m = 0.3$ and $s = 0.009$, though the gradient is 3 and its square 9. In update $t = 1, 2, 3, \dots$ all weights of
 # such a mean add up to $1 - \beta^t$. Divide by that:
 #
-# $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad
-# x \leftarrow x - \eta\, \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
+# $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad x \leftarrow x - \eta\, \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
 #
 # At $t = 1$: $\hat m = 3$, $\hat s = 9$, and the step is $\eta \cdot 3 / 3 = \eta$. What is stored, and averaged
 # further, is $m$ and $s$ without the correction.
@@ -359,6 +353,7 @@ ADAM = {
     "the correction for the start is missing: divide the means by 1 - beta**t": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m, np.sqrt(s)"),
     "correct both means for the start: that of the squares is not": ("s / (1 - beta2**t)", "s"),
     "correct both means for the start: that of the gradients is not": ("m / (1 - beta1**t)", "m"),
+    "the first update has t = 1: with t = 0 you divide by 1 - beta**0, which is 0": ("zip(gradients, rates), 1)", "zip(gradients, rates), 0)"),
     "the first update has t = 1: yours counts one too many": ("zip(gradients, rates), 1)", "zip(gradients, rates), 2)"),
     "t grows by 1 in each update: yours stays at 1": ("        above", "        t = 1\n        above"),
     "epsilon stands outside of the root: the root first, then + eps": ("np.sqrt(s / (1 - beta2**t)) + eps", "np.sqrt(s / (1 - beta2**t) + eps)"),
@@ -392,7 +387,7 @@ equals("adam", "equals torch.optim.AdamW where there is a decay", ({"decay": 0.5
 [
     ("    size = np.sqrt(square / (1 - beta2**t)) + eps\n    step = mean / (1 - beta1**t) / size\n", "    scale = (1 - beta2**t) ** 0.5\n    step = mean * scale / (1 - beta1**t) / (square**0.5 + eps * scale)\n", ""),
     ('    return new, {"t": t, "mean": mean, "square": square}', '    state.update(t=t, mean=mean, square=square)\n    return [new, state]', ""),
-    ('state.get("t", 0) + 1', 'state.get("t", 0)', "1 - beta"),
+    ('state.get("t", 0) + 1', 'state.get("t", 0)', "with t = 0 you divide"),
     ("np.sqrt(square / (1 - beta2**t)) + eps", "np.sqrt(square) + eps", "that of the squares is not"),
     ("mean / (1 - beta1**t) / size", "mean / size", "that of the gradients is not"),
     ("np.sqrt(square / (1 - beta2**t)) + eps", "np.sqrt(square / (1 - beta2**t) + eps)", "the root first, then + eps"),
@@ -465,8 +460,8 @@ def drawn_at(angle):
 if lab.solved("momentum", "adam"):
     figures.slider(
         {angle: drawn_at(angle) for angle in (0, 9, 18, 27, 36, 45)},
-        alt="Three paths of forty updates on the contour lines of a narrow valley. Gradient descent zigzags and momentum "
-        "swings in the same way at every angle. Adam's path changes with the angle.",
+        alt="Three paths on the contour lines of a narrow valley. Those of gradient descent, a zigzag, and of momentum, which "
+        "swings, turn with the valley. Adam's path changes with the angle.",
         caption="The valley and the start turn together. Two of the three paths turn with them.",
         name="Valley turned by degrees",
     )
@@ -486,7 +481,7 @@ guess_turn = predict(
 )
 
 # %% tags=["experiment"]
-DIMENSIONS, MOST = 20, 1500  # MOST: updates after which we give up
+DIMENSIONS, BOWLS, MOST = 20, 10, 1500  # MOST: updates after which we give up
 
 
 def inside(losses):
@@ -541,10 +536,9 @@ def cost(name, condition, rotated):
 
 if lab.solved("momentum", "adam"):
     costs = {}
-    for name in RATES:
-        for rotated in (False, True):
-            columns = [cost(name, condition, rotated) for condition in CONDITIONS]
-            costs[name, rotated] = np.stack(columns, 1)
+    for name, rotated in [(name, rotated) for name in RATES for rotated in (False, True)]:
+        columns = [cost(name, condition, rotated) for condition in CONDITIONS]
+        costs[name, rotated] = np.stack(columns, 1)
     price = {name: costs[name, True] / costs[name, False] for name in RATES}
     seen = price["adam"][:, CONDITIONS.index(100)].mean()
     guess_turn.resolve([seen >= 2, 1.1 < seen < 2, seen <= 1.1])
@@ -671,7 +665,7 @@ def compete(step, rates, seeds, shapes, noise, updates, batch, **schedule):
 # best rate is at the edge of its grid, an error says so: move the grid.
 
 
-# %%
+# %% tags=["experiment"]
 def mine(x, g, state, rate):
     """Yours: rewrite me."""
     mean = 0.9 * state.get("mean", 0) + 0.1 * g
@@ -731,9 +725,8 @@ if lab.solved("momentum", "adam"):
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     figures.show(
         fig,
-        alt="For the network and for the convex task: excess loss against the learning rate, a curve with a lowest point for "
-        "each of five optimizers, and their losses at the best rate. On the network those that divide by the gradient's size "
-        "end lowest, on the convex task momentum does.",
+        alt="For the network and the convex task: excess loss against the rate, a curve with a lowest point for each of five "
+        "optimizers; and their losses at the best rate. Lowest end RMSProp and Adam on the network, momentum on the other.",
         caption="Curves: geometric means on validation. Dots: replicates on test examples. Best rates lie inside their grids.",
     )
 
@@ -879,7 +872,7 @@ for target, what, draw, misreadings in (("cosine", "CosineAnnealingLR", cosine_i
     ("    if update < warm:\n        return (update + 1) / warm\n", "    up = np.linspace(1 / warm, 1, warm) if warm else []\n    if update < len(up):\n        return up[update]\n", ""),
     ("math.pi * update / updates", "2 * math.pi * update / updates", "half a wave"),
     ("return (update + 1) / warm", "return update / warm", "count from 1 in the warm-up"),
-    ("if update < warm:", "if update <= warm:", "use < and not <="),
+    ("if update < warm:", "if update <= warm:", "ZeroDivisionError"),
     ("(update - warm) / (updates - warm)", "update / updates", "the wave begins after the warm-up"),
     ("(updates - warm)", "updates", "the wave fills the updates that are left"),
 ]  # fmt: skip
@@ -934,8 +927,8 @@ if lab.solved("momentum", "schedules"):
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     figures.show(
         fig,
-        alt="Left: five schedules as factors over the updates. Middle: with the short budget no schedule is clearly below a "
-        "constant rate, and step is above. Right: with the long budget those that fall smoothly are clearly below it.",
+        alt="Left: five schedules over the updates. Middle: after the short budget none is clearly below a constant rate. "
+        "Right: after the long one, those that fall smoothly are clearly below it.",
         caption="One dot a replicate; grey lines join the same tasks. Each dot is at a peak rate chosen on validation.",
     )
 
@@ -1006,12 +999,8 @@ def reversing(flat, symbols, pre_norm):
 
 # %%
 guess_warm = predict(
-    "Post-norm, at a rate of 0.02. What do the same factors in reverse order do?",
-    [
-        "as well as warm-up: what counts is the mean rate",
-        "half of what warm-up does",
-        "nothing: it ends like a constant rate",
-    ],
+    "Post-norm, at rate 0.02: what do warm-up's factors do in reverse order?",
+    ["as much as warm-up: the mean rate counts", "about half of it", "nothing"],
 )
 
 # %% tags=["experiment"]
@@ -1065,9 +1054,8 @@ if lab.solved("adam"):
     panels[0].legend()
     figures.show(
         fig,
-        alt="Left: loss of post-norm against the rate. With a constant rate it soon rises to the level of guessing; with "
-        "warm-up it stays near zero for higher rates. Right: at the third rate, post-norm with a constant rate and with "
-        "reversed factors guesses; with warm-up, and pre-norm either way, the loss is near zero.",
+        alt="Left: loss of post-norm against the rate. Constant, it soon rises to guessing; with warm-up it stays low longer. "
+        "Right, one high rate: constant and reversed, post-norm guesses; with warm-up, and pre-norm either way, loss is low.",
         caption="Thin lines and dots are replicates. The dotted line is the loss of guessing.",
     )
 
@@ -1097,8 +1085,7 @@ if lab.solved("adam"):
 # **Clipping** (Pascanu et al. 2013) keeps the gradient's direction and limits its length. With $n$ the **global norm**,
 # over *all* numbers of all arrays together:
 #
-# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad
-# g_k \leftarrow g_k \cdot \min\left(1, \frac{\text{limit}}{n}\right) . $$
+# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad g_k \leftarrow g_k \cdot \min\left(1, \frac{\text{limit}}{n}\right) . $$
 #
 # By hand: the gradients $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become $(0.6, 0)$ and $(0.8)$. With the
 # limit 10 they stay.
@@ -1190,7 +1177,7 @@ agrees("clip", "scales to a global norm of at most the limit, and returns the no
     ("math.sqrt(sum(float((g**2).sum()) for g in gradients))", "sum(float((g**2).sum()) for g in gradients)", "the root is missing"),
     ("    return [factor * g for g in gradients], norm", "    for g in gradients:\n        g *= factor\n    return gradients, norm", "in place"),
     ("gradients], norm", "gradients], min(norm, limit)", "return the norm before clipping"),
-    ("limit / norm if norm > limit else 1.0", "np.divide(min(limit, norm), norm)", "NaN"),
+    ("limit / norm if norm > limit else 1.0", "np.divide(min(limit, norm), norm)", "do not divide by it"),
 ]  # fmt: skip
 
 # %%
