@@ -74,31 +74,25 @@ def momentum_by_hand(name, x, gradients, rates, settings):
         path.append(x)
     return path
 
-def sgd(groups, beta=0.9, nesterov=False):
-    return torch.optim.SGD(groups, lr=1.0, momentum=beta, nesterov=nesterov)
-
 MOMENTUM = {
     "the velocity adds the gradient itself: beta * v + g, without (1 - beta)": ("beta * v + g\n", "beta * v + (1 - beta) * g\n"),
     "the rate belongs into the step and not into the velocity: it may be another at the next update": ("v = beta * v + g\n", "v = beta * v + rate * g\n        g, rate = rate * g, 1.0\n"),
-    "the rate comes in twice: only the step has it, not the velocity": ("v = beta * v + g\n", "v = beta * v + rate * g\n"),
-    "remember the velocity: yours begins at 0 in each update": ("v = beta * v + g\n", "v = g\n"),
-    "the velocity must forget: multiply the old one by beta": ("v = beta * v + g\n", "v = v + g\n"),
-    "the sign is wrong: go against the gradient": ("x - rate", "x + rate"),
-    "step by the new velocity: yours is one update behind": ("else v", "else old"),
-    "multiply the old velocity by beta, and not the gradient too": ("v = beta * v + g\n", "v = beta * (v + g)\n"),
+    "the rate comes in twice: only the step has it, not the velocity": ("v = beta * v + g\n", "v = beta * v + rate * g\n"), "remember the velocity: yours begins at 0 in each update": ("v = beta * v + g\n", "v = g\n"),
+    "the velocity must forget: multiply the old one by beta": ("v = beta * v + g\n", "v = v + g\n"), "the sign is wrong: go against the gradient": ("x - rate", "x + rate"),
+    "step by the new velocity: yours is one update behind": ("else v", "else old"), "multiply the old velocity by beta, and not the gradient too": ("v = beta * v + g\n", "v = beta * (v + g)\n"),
     "use `beta`, and 0.9 where it is not given": ('settings.get("beta", 0.9)', "0.9"),
 }
 NESTEROV = MOMENTUM | {
     "what the next update needs is the velocity, not the whole step": ("        x = x - rate * step", "        v = step\n        x = x - rate * step"),
-    "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"),
-    "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
+    "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"), "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
     "Nesterov's step is g + beta * v: beta is missing": ("g + beta * v if", "g + v if"),
 }
 del NESTEROV["step by the new velocity: yours is one update behind"]
+SGD = lambda groups, beta=0.9, nesterov=False: torch.optim.SGD(groups, lr=1.0, momentum=beta, nesterov=nesterov)
 PLAIN = ("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "plain", "square")
 FIRST = "do two updates by hand, as in the text: what is remembered, and what is the step?"
-equals("momentum", "equals torch.optim.SGD with momentum, over up to 50 updates", ({}, {"beta": 0.5}, {"nesterov": False, "beta": 0.75}), sgd, momentum_by_hand, MOMENTUM, FIRST, PLAIN)
-equals("momentum", "equals it with nesterov=True, too", ({"nesterov": True}, {"beta": 0.5, "nesterov": True}), sgd, momentum_by_hand, NESTEROV, FIRST, PLAIN)
+equals("momentum", "equals torch.optim.SGD with momentum, over up to 50 updates", ({}, {"beta": 0.5}, {"nesterov": False, "beta": 0.75}), SGD, momentum_by_hand, MOMENTUM, FIRST, PLAIN)
+equals("momentum", "equals it with nesterov=True, too", ({"nesterov": True}, {"beta": 0.5, "nesterov": True}), SGD, momentum_by_hand, NESTEROV, FIRST, PLAIN)
 # fmt: on
 
 
@@ -121,26 +115,20 @@ def adam_of_torch(groups, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
     return torch.optim.AdamW(groups, lr=1.0, betas=(beta1, beta2), eps=eps, weight_decay=decay)
 
 ADAM = {
-    "the correction for the start is missing: divide the means by 1 - beta**t": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m, np.sqrt(s)"),
-    "correct both means for the start: that of the squares is not": ("s / (1 - beta2**t)", "s"),
-    "correct both means for the start: that of the gradients is not": ("m / (1 - beta1**t)", "m"),
-    "the first update has t = 1: with t = 0 you divide by 1 - beta**0, which is 0": ("zip(gradients, rates), 1)", "zip(gradients, rates), 0)"),
-    "the first update has t = 1: yours counts one too many": ("zip(gradients, rates), 1)", "zip(gradients, rates), 2)"),
-    "t grows by 1 in each update: yours stays at 1": ("        above", "        t = 1\n        above"),
+    "the correction for the start is missing: divide the means by 1 - beta**t": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m, np.sqrt(s)"), "correct both means for the start: that of the squares is not": ("s / (1 - beta2**t)", "s"),
+    "correct both means for the start: that of the gradients is not": ("m / (1 - beta1**t)", "m"), "the first update has t = 1: with t = 0 you divide by 1 - beta**0, which is 0": ("zip(gradients, rates), 1)", "zip(gradients, rates), 0)"),
+    "the first update has t = 1: yours counts one too many": ("zip(gradients, rates), 1)", "zip(gradients, rates), 2)"), "t grows by 1 in each update: yours stays at 1": ("        above", "        t = 1\n        above"),
     "epsilon stands outside of the root: the root first, then + eps": ("np.sqrt(s / (1 - beta2**t)) + eps", "np.sqrt(s / (1 - beta2**t) + eps)"),
     "epsilon comes after the correction: it is not corrected itself": ("np.sqrt(s / (1 - beta2**t)) + eps", "(np.sqrt(s) + eps) / np.sqrt(1 - beta2**t)"),
     "epsilon is missing: where all gradients were 0, yours divides 0 by 0": ("np.sqrt(s / (1 - beta2**t)) + eps", "np.sqrt(s / (1 - beta2**t))"),
     "store the means without the correction: yours are corrected again and again": ("        x = x", "        m, s = above, s / (1 - beta2**t)\n        x = x"),
     "above the line stands the mean of the gradients, not this gradient alone": ("above, below = m / (1 - beta1**t)", "above, below = g"),
-    "beta1 is the share of the old mean, 1 - beta1 that of the new gradient": ("beta1 * m + (1 - beta1) * g", "(1 - beta1) * m + beta1 * g"),
-    "a running mean: multiply the new gradient by (1 - beta1)": ("+ (1 - beta1) * g\n", "+ g\n"),
+    "beta1 is the share of the old mean, 1 - beta1 that of the new gradient": ("beta1 * m + (1 - beta1) * g", "(1 - beta1) * m + beta1 * g"), "a running mean: multiply the new gradient by (1 - beta1)": ("+ (1 - beta1) * g\n", "+ g\n"),
     "a running mean: multiply the new square by (1 - beta2)": ("(1 - beta2) * g**2", "g**2"),
     "beta1 belongs to the mean, beta2 to the mean of the squares: yours are the wrong way round": ("beta1, beta2 = settings.get(\"beta1\", 0.9), settings.get(\"beta2\", 0.999)", "beta2, beta1 = settings.get(\"beta1\", 0.9), settings.get(\"beta2\", 0.999)"),
     "the correction is 1 - beta**t, a power: yours multiplies": ("m / (1 - beta1**t), np.sqrt(s / (1 - beta2**t))", "m / (1 - beta1 * t), np.sqrt(np.abs(s / (1 - beta2 * t)))"),
-    "the sign is wrong: go against the gradient": ("- rate * above", "+ rate * above"),
-    "use `beta1` and `beta2`, and 0.9 and 0.999 where they are not given": ('settings.get("beta1", 0.9), settings.get("beta2", 0.999)', "0.9, 0.999"),
-    "use `eps`, and 1e-8 where it is not given": ('settings.get("eps", 1e-8)', "1e-8"),
-    "each number has a size of its own: do not average over the array": ("* g**2", "* np.mean(g**2, axis=1, keepdims=True)"),
+    "the sign is wrong: go against the gradient": ("- rate * above", "+ rate * above"), "use `beta1` and `beta2`, and 0.9 and 0.999 where they are not given": ('settings.get("beta1", 0.9), settings.get("beta2", 0.999)', "0.9, 0.999"),
+    "use `eps`, and 1e-8 where it is not given": ('settings.get("eps", 1e-8)', "1e-8"), "each number has a size of its own: do not average over the array": ("* g**2", "* np.mean(g**2, axis=1, keepdims=True)"),
 }
 ADAMW = ADAM | {
     "the decay is missing: multiply x by 1 - rate * decay": ("- rate * shrink * x", ""),
@@ -191,23 +179,17 @@ def warm_inputs(make):
 COSINE = {
     "half a wave, not a whole one: the cosine runs from 0 to pi": ("np.pi * share", "2 * np.pi * share"),
     "a quarter of a wave has another form: the cosine runs from 0 to pi, moved up by 1 and halved": ("(1 + np.cos(np.pi * share)) / 2", "np.cos(np.pi * share / 2)"),
-    "the factor runs from 1 to 0: add 1 to the cosine and halve": ("(1 + np.cos(np.pi * share)) / 2", "np.cos(np.pi * share)"),
-    "halve the sum: the factor begins with 1, not with 2": ("(1 + np.cos(np.pi * share)) / 2", "1 + np.cos(np.pi * share)"),
-    "the factor falls: yours rises": ("1 + np.cos", "1 - np.cos"),
-    "update 0 has the factor 1: yours is one update ahead": ("(update - warm) /", "(update + 1) /"),
-    "0 is reached at update `updates`: yours is there one too early": ("(updates - warm)", "max(1, updates - 1)"),
-    "the angle is in radians, a half turn is pi": ("np.pi * share", "180 * share"),
+    "the factor runs from 1 to 0: add 1 to the cosine and halve": ("(1 + np.cos(np.pi * share)) / 2", "np.cos(np.pi * share)"), "halve the sum: the factor begins with 1, not with 2": ("(1 + np.cos(np.pi * share)) / 2", "1 + np.cos(np.pi * share)"),
+    "the factor falls: yours rises": ("1 + np.cos", "1 - np.cos"), "update 0 has the factor 1: yours is one update ahead": ("(update - warm) /", "(update + 1) /"),
+    "0 is reached at update `updates`: yours is there one too early": ("(updates - warm)", "max(1, updates - 1)"), "the angle is in radians, a half turn is pi": ("np.pi * share", "180 * share"),
     "half a wave, not a straight line": ("(1 + np.cos(np.pi * share)) / 2", "1 - share"),
 }
 WARM_COSINE = {
-    "the first update goes at 1/warm and not at 0: count from 1 in the warm-up": ("(update + 1) / warm", "update / warm"),
-    "update `warm` is the first of the cosine: use < and not <=": ("update < warm", "update <= warm and warm"),
-    "the wave begins after the warm-up: `update - warm` of it is over": ("(update - warm) / (updates - warm)", "update / updates"),
-    "the wave fills the updates that are left, `updates - warm`": ("(updates - warm)", "updates"),
+    "the first update goes at 1/warm and not at 0: count from 1 in the warm-up": ("(update + 1) / warm", "update / warm"), "update `warm` is the first of the cosine: use < and not <=": ("update < warm", "update <= warm and warm"),
+    "the wave begins after the warm-up: `update - warm` of it is over": ("(update - warm) / (updates - warm)", "update / updates"), "the wave fills the updates that are left, `updates - warm`": ("(updates - warm)", "updates"),
     "`update - warm` updates of the wave are over: yours is one ahead": ("(update - warm) /", "(update - warm + 1) /"),
     "the peak must be reached: do not multiply the warm-up by the cosine": ("return (update + 1) / warm", "return (update + 1) / warm * (1 + np.cos(np.pi * update / updates)) / 2"),
-    "after the warm-up comes the cosine: yours stays at 1": ("share = (update - warm) / (updates - warm)", "share = 0.0"),
-    "the warm-up is missing": ("return (update + 1) / warm", "return 1.0"),
+    "after the warm-up comes the cosine: yours stays at 1": ("share = (update - warm) / (updates - warm)", "share = 0.0"), "the warm-up is missing": ("return (update + 1) / warm", "return 1.0"),
 }
 for target, what, draw, misreadings in (("cosine", "CosineAnnealingLR", cosine_inputs, COSINE), ("warm_cosine", "LinearLR and, after it, CosineAnnealingLR", warm_inputs, WARM_COSINE)):
     agrees("schedules", f"`{target}` equals torch.optim.lr_scheduler's {what}", target=target, draw=draw, reference=warmed, written=warm_by_hand, misreadings=misreadings,
@@ -234,17 +216,12 @@ def clip_inputs(make):
 
 CLIP = {
     "one norm for all arrays together: yours clips each array by itself": lambda gs, c: ([g * min(1, c / (np.linalg.norm(g) or 1)) for g in gs], np.sqrt(sum((g**2).sum() for g in gs))),
-    "scale long gradients down, never short ones up": ("if norm > limit else 1.0", "if norm else 1.0"),
-    "limit the length of the whole, not each number": lambda gs, c: ([np.clip(g, -c, c) for g in gs], np.sqrt(sum((g**2).sum() for g in gs))),
-    "the norm is the root of the sum of squares: the root is missing": ("np.linalg.norm(together)", "np.linalg.norm(together) ** 2"),
-    "square before you add: the norm is no sum of absolute values": ("np.linalg.norm(together)", "np.abs(together).sum()"),
+    "scale long gradients down, never short ones up": ("if norm > limit else 1.0", "if norm else 1.0"), "limit the length of the whole, not each number": lambda gs, c: ([np.clip(g, -c, c) for g in gs], np.sqrt(sum((g**2).sum() for g in gs))),
+    "the norm is the root of the sum of squares: the root is missing": ("np.linalg.norm(together)", "np.linalg.norm(together) ** 2"), "square before you add: the norm is no sum of absolute values": ("np.linalg.norm(together)", "np.abs(together).sum()"),
     "the norm of all is no sum of the arrays' norms: add their squares": ("np.linalg.norm(together)", "sum(np.linalg.norm(np.ravel(g)) for g in gradients)"),
-    "a norm, not a root mean square: do not divide by the number of numbers": ("np.linalg.norm(together)", "np.sqrt(np.mean(together**2))"),
-    "return the norm before clipping": ("for g in gradients], norm\n", "for g in gradients], norm * factor\n"),
-    "scale to the limit, not to 1: multiply by limit / norm": ("factor = limit / norm", "factor = 1 / norm"),
-    "the wrong way round: the factor is limit / norm, for norms above the limit": ("norm > limit", "0 < norm < limit"),
-    "clip the gradients: yours come back as they were": ("factor = limit / norm", "factor = 1.0"),
-    "a gradient of norm 0 stays 0: do not divide by it": ("limit / norm if norm > limit else 1.0", "min(1.0, limit / norm) if norm else np.nan"),
+    "a norm, not a root mean square: do not divide by the number of numbers": ("np.linalg.norm(together)", "np.sqrt(np.mean(together**2))"), "return the norm before clipping": ("for g in gradients], norm\n", "for g in gradients], norm * factor\n"),
+    "scale to the limit, not to 1: multiply by limit / norm": ("factor = limit / norm", "factor = 1 / norm"), "the wrong way round: the factor is limit / norm, for norms above the limit": ("norm > limit", "0 < norm < limit"),
+    "clip the gradients: yours come back as they were": ("factor = limit / norm", "factor = 1.0"), "a gradient of norm 0 stays 0: do not divide by it": ("limit / norm if norm > limit else 1.0", "min(1.0, limit / norm) if norm else np.nan"),
 }
 agrees("clip", "scales to a global norm of at most the limit, and returns the norm from before", target="clip", draw=clip_inputs, forms=("array", "float32"), reference=clipped_by_numpy, misreadings=CLIP,
        kinds=("plain", "zeros", "square", "plain", "whole", "smallest", "doubled", "zeros", "large", "square", "plain", "plain"), parts=("the clipped gradients", "the norm"),
