@@ -532,7 +532,7 @@ if lab.solved("momentum", "adam"):
 # %% tags=["experiment"]
 if lab.solved("momentum", "adam"):
     claim(
-        "Condition number 10,000: turned valleys cost Adam at least 5 times the updates",
+        "At condition number 10,000 turned valleys cost Adam 5 times as many updates",
         price["adam"][:, -1],
         at_least=5,
         scale="log",
@@ -608,7 +608,7 @@ def train(step, rates, starts, loss, draw, updates, factor=lambda done: 1.0):
 
 # %% tags=["experiment"]
 def compete(step, rates, seeds, shapes, noise, updates, batch, **schedule):
-    """Log excess loss on validation [rates, seeds]; at the best rate on test [seeds]."""
+    """(Log of validation loss [rates, seeds], test loss at the best rate [seeds])."""
     worlds = [world(seed, shapes, noise) for seed in seeds]
 
     def draw(n=batch, copies=len(rates)):
@@ -707,7 +707,7 @@ if lab.solved("momentum", "adam"):
         scale="log",
         control=gains["convex"],
         control_is="the same ratio without hidden layers: the convex task",
-        source="Kingma & Ba 2015, section 6 (logistic regression: on a par; networks: ahead)",
+        source="Kingma & Ba 2015, section 6 (on a par where convex, ahead on networks)",
     )
 
 # %% [markdown]
@@ -892,7 +892,7 @@ if lab.solved("momentum", "schedules"):
 if lab.solved("momentum", "schedules"):
     ratio = {n: has["constant"] / has["exponential"] for n, has in budgets.items()}
     claim(
-        "1,000 updates: a constant rate leaves 1.45 times the loss of an exponential one",
+        "1,000 updates: a constant rate leaves 1.45 times the loss of a falling one",
         ratio[LONG],
         at_least=1.45,
         scale="log",
