@@ -85,7 +85,7 @@ assert 0.981**360 > 1 / 1000 > 0.981**361
 # **Nesterov's momentum** looks one step ahead. In PyTorch's form it keeps the same $v$, and moves by $g + \beta\, v$ with
 # the *new* $v$ in place of $v$. For $g = 1$ at the first update: $v = 1$, and the step is $\eta \cdot 1.9$.
 
-# %% [markdown] exercise="momentum" difficulty=2 importance=5 minutes=20 points=4
+# %% [markdown] exercise="momentum" difficulty=2 importance=5 minutes=25 points=4
 # ### Momentum, plain and Nesterov's
 # Write one update of both. Work on each number of `x` by itself, so that any shape will do. Three rules hold for every
 # optimizer of this lab:
@@ -271,7 +271,7 @@ print(rmsprop(np.zeros(2), np.array([1.0, 100.0]), {}, rate=1.0)[0].round(3).tol
 # $1 - \eta \lambda$, beside Adam's step. Before AdamW, people added $\lambda x$ to the gradient. Then it was divided by
 # $\sqrt{\hat s}$ too, so weights with large gradients hardly shrank.
 
-# %% [markdown] exercise="adam" difficulty=3 importance=5 minutes=25 points=5
+# %% [markdown] exercise="adam" difficulty=3 importance=5 minutes=30 points=5
 # ### Adam and AdamW
 # One function for both: with `decay` 0 it is Adam, and otherwise AdamW, with $\lambda$ = `decay`. The three rules hold
 # here, too. By AdamW with $\eta = 0.1$ and $\lambda = 0.5$, $x = 10$ and $g = 3$ become $10 \cdot 0.95 - 0.1 = 9.4$.
@@ -730,7 +730,7 @@ if lab.solved("momentum", "adam"):
 # - **warm-up, then cosine**: for the first $w$ updates it *rises*, in equal steps from $1/w$ to 1: with $w = 4$ it is
 #   ¼, ½, ¾, 1. Then the half wave fills the updates that are left, and begins with 1 again.
 
-# %% [markdown] exercise="schedules" difficulty=2 importance=4 minutes=15 points=4
+# %% [markdown] exercise="schedules" difficulty=2 importance=4 minutes=20 points=4
 # ### Cosine and warm-up
 # Write the factors. `update` and the other counts are whole numbers. For a warm-up of 4 in 14 updates, the factors of
 # updates 0 to 4 are ¼, ½, ¾, 1, 1, and that of update 9, in the middle of the ten that are left, is ½. With `warm` 0
@@ -1041,7 +1041,7 @@ if lab.solved("adam"):
 # By hand: the gradients $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become $(0.6, 0)$ and $(0.8)$. With the
 # limit 10 they stay.
 
-# %% [markdown] exercise="clip" difficulty=2 importance=4 minutes=15 points=3
+# %% [markdown] exercise="clip" difficulty=2 importance=4 minutes=20 points=3
 # ### Clip by the global norm
 # Write it for a list of arrays, one for each layer, of any shapes. Return new arrays and the norm before clipping.
 # Gradients that are all 0 stay 0.
