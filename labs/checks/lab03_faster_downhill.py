@@ -5,10 +5,10 @@ from labcheck.check import Lab
 LAB = Lab('lab03_faster_downhill', 'How do you get downhill faster?')
 checks, agrees = LAB.checks, LAB.agrees
 
-LAB.exercise('momentum', title="Momentum, plain and Nesterov's", difficulty=2, importance=5, minutes=20, points=4, optional=False)
-LAB.exercise('adam', title='Adam and AdamW', difficulty=3, importance=5, minutes=25, points=5, optional=False)
-LAB.exercise('schedules', title='Cosine and warm-up', difficulty=2, importance=4, minutes=15, points=4, optional=False)
-LAB.exercise('clip', title='Clip by the global norm', difficulty=2, importance=4, minutes=15, points=3, optional=False)
+LAB.exercise('momentum', title="Momentum, plain and Nesterov's", difficulty=2, importance=5, minutes=25, points=4, optional=False)
+LAB.exercise('adam', title='Adam and AdamW', difficulty=3, importance=5, minutes=30, points=5, optional=False)
+LAB.exercise('schedules', title='Cosine and warm-up', difficulty=2, importance=4, minutes=20, points=4, optional=False)
+LAB.exercise('clip', title='Clip by the global norm', difficulty=2, importance=4, minutes=20, points=3, optional=False)
 
 
 # fmt: off
