@@ -30,13 +30,11 @@ from rich.table import Table
 
 import labs
 
-<<<<<<< HEAD
-# The notebooks and labs, such as "00_start_here", that keep these two limits.
-SECOND_EDITION = ("00_start_here", "01_representation", "02_depth", "lab01_perceptron_to_autodiff", "lab02_surprise")
-=======
 # The notebooks and labs, such as "00_start_here", that keep these limits.
-SECOND_EDITION = ("00_start_here", "01_representation", "02_depth", "lab01_perceptron_to_autodiff")
->>>>>>> nb01
+SECOND_EDITION = (
+    "00_start_here", "01_representation", "02_depth",
+    "lab01_perceptron_to_autodiff", "lab02_surprise", "lab03_faster_downhill", "lab04_good_start",
+)  # fmt: skip
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight
 WIDTH = 88  # characters in a line of a notebook's source, text or code
 # Calls that are work: a cell that makes one, itself or through a function of its notebook, does more than draw.
