@@ -805,7 +805,6 @@ def deep_networks(kind, depth, seeds):
 # apart. So measure two things more, at the last ReLU: the mean cosine between two
 # digits, and the share of neurons that are **stuck**: on for all digits of the batch,
 # or off for all, so that ReLU bends nothing.
-#
 
 
 # %%
@@ -906,21 +905,23 @@ claim(
 )
 
 # %% [markdown]
-# The size is not the trouble of plain networks: at sixty layers of 32 it stays within a
-# few factors of ten, both ways. It is the trouble of unscaled skips: each block
-# multiplies it by about $\sqrt 2$, forwards and backwards. Scaled, the growth is gone.
+# The size is not the trouble of plain networks (top): over sixty layers of 32 neurons
+# it changes by less than a factor of ten on average, upwards and downwards. It is the
+# trouble of unscaled skips. Each block multiplies it by about $\sqrt 2$, forwards and
+# backwards. Scaled, the growth is gone.
 #
-# The trouble of plain networks is below. Sixty plain layers map every digit to nearly
-# the same vector, through neurons that no digit switches. Before training such a
-# network is nearly constant and nearly linear. Layer norm treats each digit alone, so
-# it cannot remove what all digits share. Batch norm can, and keeps them apart. It pays
-# elsewhere: without skips its gradients explode with depth, as Yang et al. 2019 derive.
+# The trouble of plain networks is in the lower row. Sixty plain layers map every digit
+# to nearly the same vector, through neurons that no digit switches. Before training
+# such a network is nearly constant and nearly linear. Layer norm treats each digit
+# alone, so it cannot remove what all digits share. Batch norm can, and keeps them
+# apart. It pays elsewhere: without skips its gradients explode with depth, as Yang et
+# al. 2019 derive.
 #
 # ### The training
 #
 # Now train them, by `fit`'s own optimizer, Adam: same widths, same initial weights,
 # same batches. For each kind and depth, the learning rate counts that is best on
-# validation digits; deep networks bear smaller ones, so each depth has a grid of its
+# validation digits; deep networks need smaller ones, so each depth has a grid of its
 # own. We look at the *training* error. Overfitting cannot explain a high one.
 
 
@@ -1090,11 +1091,10 @@ figures.show(fig, alt=LONG_ALT, caption=LONG_CAPTION)
 # the class*. Does training get there?
 #
 # First be fair to it. With He's start all biases are 0, so every knot of the first
-# layer lies at $x = 0$, at the end of the data: there the untrained network is a
-# straight line. That is a bad start, and has nothing to do with depth. So draw each
-# first bias so that the neuron's knot lies somewhere between 0 and 1. On four folds the
+# layer lies at $x = 0$, at the end of the data. On the data the untrained network is
+# then a straight line, and depth has nothing to do with it. So draw each first bias
+# anew, such that the neuron's knot lies somewhere between 0 and 1. On four folds the
 # start with all knots at 0 runs beside it, as a control: same weights, same batches.
-#
 
 
 # %%
@@ -1189,16 +1189,16 @@ claim(
 )
 
 # %% [markdown]
-# (The rate is chosen on the points that are shown. That flatters the networks. For two
-# folds each rate does, for six none.)
+# (The rate is chosen on the points that are shown. That flatters the networks, and six
+# folds fail at every rate.)
 #
-# So one failure was the start's: with knots where the data are, four folds are found,
-# nearly or exactly, in most replicates. Six folds are not: nothing but their number has
-# changed. Networks learn slow waves before fast ones (*spectral bias*: Rahaman et al.
-# 2019), and for targets of this kind there is a theorem: where no shallow network comes
-# near, gradient descent fails on a deep one (Malach & Shalev-Shwartz 2019). It speaks
-# of its own assumptions and of a budget, as our measurement does. **Capacity ≠
-# Competence.** Section 2 is the other side: a composition that training *does* find.
+# So one failure was the start's. With knots where the data are, four folds are found,
+# nearly or exactly, in most replicates. Six folds are not, and nothing but their number
+# has changed. Networks learn slow waves before fast ones (*spectral bias*: Rahaman et
+# al. 2019). For targets of this kind there is also a theorem: where no shallow network
+# comes near, gradient descent fails on a deep one (Malach & Shalev-Shwartz 2019). It
+# has assumptions of its own, and our measurement a budget. **Capacity ≠ Competence.**
+# Section 2 is the other side: a composition that training *does* find.
 #
 # ### Started beside the solution
 #
@@ -1315,8 +1315,6 @@ claim(
 # says how far from a solution a random start lies. Notebook 06 measures such
 # landscapes.
 #
-
-
 # ## 6. The record, and what a reviewer would ask
 
 # %% tags=["nbval-ignore-output"]
