@@ -51,8 +51,8 @@ REPLICATES = 5
 TASK_EXAMPLES, TASK_UPDATES = 8000, 2000  # section 2
 NETWORKS, INIT_UPDATES = 4, 400  # section 3; untrained networks in each replicate
 DEATH_RATES = [0.001, 0.003, 0.01, 0.03, 0.1]
-BUDGET = 200  # section 4; then learning rates by depth
-LIVE_RATES = {5: [1e-3, 3e-3, 1e-2, 3e-2], 60: [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]}
+BUDGET = 200  # section 4; then its rates, and those of what learns slowly
+LIVE_RATES, SLOW_RATES = [3e-4, 1e-3, 3e-3, 1e-2, 3e-2], [3e-5, 1e-4, 3e-4, 1e-3, 3e-3]
 FOLD_UPDATES = 1500  # section 5
 RETURN_UPDATES, DIRECTIONS = 60, 4  # of each replicate, beside the solution
 STEPS_OVER_RADIUS, COMMON_RATES = [0.1, 1, 3, 10], [1e-3, 3e-3, 1e-2, 3e-2, 0.1]
@@ -646,7 +646,7 @@ def init_errors(arm, rates):
 
 inits = pd.concat([init_errors(arm, rates) for arm, rates in INIT_ARMS.items()])
 best_inits = at_best_rate(inits, by=["init"])
-assert inside(best_inits[best_inits.init.isin(["Xavier", "He"])], INIT_RATES)
+assert inside(best_inits[best_inits.init == "He"], INIT_RATES)
 least_error = inits.groupby(["init", "seed"]).train.min()  # over the rates
 
 # %% tags=["drawing"]
@@ -921,8 +921,8 @@ claim(
 #
 # Now train them, by `fit`'s own optimizer, Adam: same widths, same initial weights,
 # same batches. For each kind and depth, the learning rate counts that is best on
-# validation digits; deep networks need smaller ones, so each depth has a grid of its
-# own. We look at the *training* error. Overfitting cannot explain a high one.
+# validation digits; what learns slowly at sixty layers has a grid of smaller rates. We
+# look at the *training* error. Overfitting cannot explain a high one.
 
 
 # %% tags=["long"]
@@ -957,18 +957,21 @@ guess_skip = predict(
     ["those with skips, scaled or not", "only those with scaled skips", "neither"],
 )
 tables = []
-for kind, depth in itertools.product(LIVE_KINDS, LIVE_RATES):
-    columns = trained(kind, depth, LIVE_RATES[depth], BUDGET, REPLICATES, BASE_SEED)
-    tables.append(pd.DataFrame(columns).assign(kind=kind, depth=depth))
+for kind, depth in itertools.product(LIVE_KINDS, (5, 60)):
+    slow = depth == 60 and kind != "scaled skip"
+    rates = SLOW_RATES if slow else LIVE_RATES
+    columns = trained(kind, depth, rates, BUDGET, REPLICATES, BASE_SEED)
+    tables.append(pd.DataFrame(columns).assign(kind=kind, depth=depth, slow=slow))
 live = pd.concat(tables)
-best_live = at_best_rate(live[live.updates == BUDGET], by=["kind", "depth"])
-exploding = (best_live.kind == "skip") & (best_live.depth == 60)
-for depth, rows in best_live[~exploding].groupby("depth"):
-    assert inside(rows, LIVE_RATES[depth])
+best_live = at_best_rate(live[live.updates == BUDGET], by=["kind", "depth", "slow"])
+assert inside(best_live[~best_live.slow], LIVE_RATES)
+assert inside(best_live[best_live.slow & (best_live.kind == "plain")], SLOW_RATES)
 error_at = best_live.pivot_table("train", index="replicate", columns=["depth", "kind"])
 harm, error_60 = error_at[60] - error_at[5], error_at[60].mean()
 skip, scaled = error_60[["skip", "scaled skip"]] < error_60["plain"] / 2
-print("where sixty layers train at all, the chosen rates lie inside the grid")
+print(
+    "but for unscaled skips, which hardly train, the chosen rates lie inside the grid"
+)
 
 # %%
 for kind, gap in {"plain": 0.35, "skip": 0.6}.items():
@@ -1128,7 +1131,7 @@ def fold_errors(k, spread):
 
 
 # %%
-FOLD_RATES = [1e-3, 3e-3, 1e-2, 3e-2]
+FOLD_RATES = [1e-3, 3e-3, 1e-2, 3e-2, 0.1]
 between = points[:-1] + 0.25 / 1024  # points that are not trained on
 few = points[::4] + 1.5 / 1024  # every fourth of them, for later
 FOLD_ARMS = {"2 folds": (2, True), "4 folds, knots at 0": (4, False)}
