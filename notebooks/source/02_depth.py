@@ -1028,7 +1028,8 @@ curves = entries.merge(chosen).pivot_table(
 for kind in KINDS:
     look = kind_look(kind) | {"markevery": 1}
     draw_band(ax, LOOKS, curves.loc[kind, 60], kind, **look)
-circle = {"markersize": 12, "fillstyle": "none", "marker": "o", "markevery": 1}
+circle = {"marker": "o", "markersize": 12, "fillstyle": "none"}
+circle |= {"linestyle": "none", "markevery": 1}
 for kind in LIVE_KINDS:
     color = kind_look(kind)["color"]
     ax.plot(BUDGET, error_60[kind], color=color, label="_", **circle)
