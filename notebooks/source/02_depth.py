@@ -905,10 +905,10 @@ claim(
 )
 
 # %% [markdown]
-# The size is not the trouble of plain networks (top): over sixty layers of 32 neurons
-# it changes by less than a factor of ten on average, upwards and downwards. It is the
-# trouble of unscaled skips. Each block multiplies it by about $\sqrt 2$, forwards and
-# backwards. Scaled, the growth is gone.
+# The size is not the trouble of plain networks (top): sixty layers of 32 neurons change
+# it by about a factor of ten. (He's start keeps the *mean square*; at so small a width
+# a typical network falls behind it.) It is the trouble of unscaled skips. Each block
+# multiplies it by about $\sqrt 2$, forwards and backwards. Scaled, the growth is gone.
 #
 # The trouble of plain networks is in the lower row. Sixty plain layers map every digit
 # to nearly the same vector, through neurons that no digit switches. Before training
