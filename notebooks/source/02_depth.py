@@ -1401,8 +1401,8 @@ Ledger().query(DEEP_RUNS, [Ledger().session()]).round(1)
 # - Glorot & Bengio 2010, *Understanding the difficulty of training deep feedforward
 #   neural networks*, AISTATS; He et al. 2015, *Delving deep into rectifiers*, ICCV;
 #   Bengio, Simard & Frasconi 1994, IEEE TNN 5(2); Hochreiter 1991, diploma thesis, TU
-#   München; Lu et al. 2020, *Dying ReLU and initialization*, Commun. Comput. Phys.
-#   28(5)
+#   München; Lu et al. 2020, *Dying ReLU and initialization*, Communications in
+#   Computational Physics 28(5)
 # - He, Zhang, Ren & Sun 2016, *Deep residual learning for image recognition*, CVPR;
 #   2016b, *Identity mappings in deep residual networks*, ECCV
 # - Malach & Shalev-Shwartz 2019, *Is deeper better only when shallow is good?*,
