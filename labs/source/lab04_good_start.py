@@ -137,6 +137,8 @@ import torch.nn.functional as F
 # fmt: off
 def network(make):
     sizes = [make.size(1, 9) for _ in range(make.size(1, 6) + 1)]
+    if make.kind == "square":  # deep, and the same each time but for the slope
+        return [4] * 15, [0.25] * 14, *make.one_of((), (0.5,), (1.0,))
     return sizes, (np.abs(make.numbers(len(sizes) - 1)) / make.one_of(1, 4)).tolist(), *make.one_of((), (0.5,), (1.0,))
 def by_products(sizes, variances, slope=0.0):
     c, n, v = (1 + slope**2) / 2, np.array(sizes, float), np.array(variances)
@@ -1002,7 +1004,7 @@ def step_by_step(v, W, a, b, noise):
 agrees(
     "contrastive_divergence", "goes from the batch to what the machine makes of it, the way down of the free energy",
     draw=machine, reference=by_free_energy, written=step_by_step, tolerance={"rtol": 1e-4, "atol": 1e-5},
-    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "square", "tiny", "plain"),
+    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "square", "tiny", "large"),
     parts=("the direction for W", "the direction for a", "the direction for b"), hint="which of p, h, v', p' stands where, and over what is the mean taken?",
     misreadings={
         "v' is made of the drawn h, not of the probabilities p": ("h @ W.T", "p @ W.T"), "the probabilities p stand in the formula, not the drawn h": ("    return (v.T @ p", "    p = h\n    return (v.T @ p"), "the probabilities p stand in the direction for W, not the drawn h": ("v.T @ p", "v.T @ h"),
