@@ -193,7 +193,7 @@ agrees(
 [
     ("    q = q[q > 0]\n    return -np.sum(q * np.log(q))", "    return -sum(float(x) * np.log(x) for x in q if x > 0)", ""),
     ("return np.sum(q * (np.log(q) - np.log(p)))", "return torch.tensor(np.nansum(q * np.log(q / p)))", ""),
-    ("    q = q[q > 0]\n", "", "`nan` in NumPy: leave it out"),
+    ("    q = q[q > 0]\n", "", "in NumPy: leave it out"),
     ("    q = q[q > 0]\n", "    q[q == 0] = 1e-12\n", "in place"),
     ("    happens = q > 0\n", "    happens = (q > 0) & (p > 0)\n", "do not leave these outcomes out"),
     ("np.log(p)))", "np.log(p + 1e-9)))", "hides an infinity"),
