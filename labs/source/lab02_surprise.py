@@ -1013,7 +1013,7 @@ agrees(
     ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = (((a - b) ** 2).sum(1) + 1e-12).sqrt()", ""),
     ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = F.pairwise_distance(a, b)", ""),
     ("return torch.where(same, near, far).mean()", "return (same * near + ~same * far).sum() / len(a)", ""),
-    ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = ((a - b) ** 2).sum(1).sqrt()", "the gradient is `nan`"),
+    ("distance = torch.linalg.vector_norm(a - b, dim=1)", "distance = ((a - b) ** 2).sum(1).sqrt()", "where two embeddings are equal"),
     ("torch.relu(margin - distance) ** 2", "(margin - distance) ** 2", "far enough apart pay nothing"),
     ("return torch.where(same, near, far).mean()", "return torch.where(same, near, far).mean().item()", "not float"),
     ("vector_norm(a - b, dim=1)", "vector_norm(a - b.detach(), dim=1)", "one of the two embeddings"),
