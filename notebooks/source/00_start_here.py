@@ -304,8 +304,8 @@ fig = plt.figure(figsize=(8.6, 4), layout="none")
 ax = fig.add_axes((0, 0, 1, 1), xlim=(-0.5, 8.7), ylim=(-2.4, 2.4))
 drawn = [["x", 0, 1.7, x, grad_x], ["w", 0, 0, w, grad_w], ["c", 0, -1.7, c, grad_c],
     ["a = w x + c", 2.2, 0, a, grad_a], ["h = ReLU(a)", 4.4, 0, h, grad_h],
-    ["v", 4.4, -1.7, v, grad_v], ["s = v h", 6.4, 0, s, grad_s],
-    ["loss", 8.2, 0, tiny_loss, torch.tensor(1.0)]]  # fmt: skip
+    ["v", 4.4, -1.7, v, grad_v], ["s = v h", 6.2, 0, s, grad_s],
+    ["loss", 8.3, 0, tiny_loss, torch.tensor(1.0)]]  # fmt: skip
 edges = [[0, 3, "× w =", w], [1, 3, "× x =", x], [2, 3, "×", torch.tensor(1)],
     [3, 4, "×", a > 0], [4, 6, "× v =", v], [5, 6, "× h =", h],
     [6, 7, "× (p − 1) =", grad_s]]  # fmt: skip
@@ -494,9 +494,9 @@ print(f"after 200 updates {share_right:.0%} of the test digits are named rightly
 # %% tags=["drawing"]
 fig, ax = plt.subplots(figsize=(7, 3.4))
 updates = np.arange(1, len(losses) + 1)
-ax.plot(updates, losses, ".", color="0.6", label="loss of each batch")
+ax.plot(updates, losses, ".", color="0.6", markevery=1, label="loss of each batch")
 rolling = pd.Series(losses, index=updates).rolling(11, center=True).mean()
-ax.plot(rolling, label="mean of 11 batches, about an epoch")
+ax.plot(rolling, marker="", linestyle="-", label="mean of 11 batches, about an epoch")
 ax.axhline(np.log(10), color="0.4", linestyle=":", label="log 10: all answers alike")
 ax.set(xlabel="update", ylabel="loss", ylim=(0, None))
 ax.legend()
@@ -703,7 +703,7 @@ claim(
     "The network's lead over the linear classifier is 4.5 points more on even or odd",
     bend[NETWORK], at_least=0.045, control=bend[STRAIGHT],
     control_is="the same for the network without ReLU",
-    source="our measurement", runs=runs_of(NETWORK, DIGIT) + runs_of(NETWORK, PARITY),
+    source="our measurement", runs=runs_of(NETWORK, DIGIT) + runs_of(STRAIGHT, DIGIT),
 )  # fmt: skip
 claim(
     "Over both questions nearest neighbours lead the network by a tenth of a point",
@@ -934,9 +934,13 @@ by_width.mean().unstack("width").round(3)
 def means_and_range(ax, x, table, label, style, line="-"):
     """The mean of a column, and bars from the lowest to the highest replicate."""
     mean = table.mean()
-    ends = [mean - table.min(), table.max() - mean]
+    bars = [mean - table.min(), table.max() - mean]
+    ends = [
+        bar.where(table.max() > table.min()) for bar in bars
+    ]  # none, where all agree
     look = {"marker": figures.MARKERS[style], "capsize": 3 + 2 * style, "label": label}
-    ax.errorbar(x, mean, ends, linestyle=line and figures.LINESTYLES[style], **look)
+    look |= {"linestyle": line and figures.LINESTYLES[style], "markevery": 1}
+    ax.errorbar(x, mean, ends, **look)
 
 
 fig, ax = plt.subplots()
@@ -1205,20 +1209,21 @@ of_blocks = held_out[held_out.exam == "block"]
 for style, reader in enumerate([LINEAR, NEIGHBOURS, NETWORK]):
     of_reader = of_blocks[of_blocks.reader == reader]
     table = of_reader.pivot(index="replicate", columns="held out", values="error")
-    table["rows"] = mean_error["rows"][reader]
+    table = table.reindex(SEEDS).assign(rows=mean_error["rows"][reader])
     means_and_range(left_ax, np.arange(8) + 0.2 * (style - 1), table, reader, style, "")
-    hollow = {"color": "0.3", "marker": "s", "mfc": "none", "linestyle": ""}
-    luck_label = "control: other random rows" if style == 0 else "_control"
-    right_ax.plot(
-        [style - 0.3] * REPLICATES, by_luck[reader], label=luck_label, **hollow
+    label = "control: other random rows" if style == 0 else "_control"
+    place = np.full(REPLICATES, style - 0.3)
+    right_ax.scatter(
+        place, by_luck[reader], marker="s", c="none", ec="0.3", label=label
     )
 left_ax.axvline(6.5, color="0.4", linestyle=":", label="_divider")
 left_ax.set_xticks(range(8), labels=[*map(str, range(1, 8)), "random\nrows"])
-left_ax.set(title="Errors, block by block", xlabel="held-out block", ylim=(0, 0.16))
+left_ax.set(title="Errors, block by block", xlabel="held-out block")
+left_ax.set_ylim(0, 1.2 * of_blocks.error.max())
 left_ax.set_ylabel("error on the held-out part")
 left_ax.legend(loc="upper left", ncols=3, fontsize=8)
 in_lines = times_as_many.rename(columns=lambda name: name.replace(" ", "\n"))
-figures.dots_with_spread(right_ax, in_lines)
+figures.dots_with_spread(right_ax, in_lines, paired=False)
 right_ax.axhline(1, color="0.4", linestyle=":", label="_as many")
 right_ax.set(title="Blocks against random rows", ylim=(0, None))
 right_ax.set_ylabel("times as many errors")
@@ -1348,9 +1353,9 @@ figures.slider(
 
 # %% tags=["nbval-ignore-output"]
 SYSTEM = """
-SELECT system.experiment, split.name || '; ' || transform AS D, architecture.name ||
-  IIF(architecture.config LIKE '%ReLU%', ', ReLU', ', no ReLU') AS A,
-  system.final_loss AS Θ, seconds AS C, value AS E, claims AS G
+SELECT system.experiment, TRIM(split.name || '; ' || transform, '; ') AS D,
+  architecture.name || IIF(architecture.config LIKE '%ReLU%', ', ReLU', ', no ReLU')
+  AS A, system.final_loss AS Θ, seconds AS C, value AS E, claims AS G
 FROM system JOIN training_run ON training_run.id = system.run_id
 JOIN split ON split.id = training_run.split_id
 JOIN architecture ON architecture.id = architecture_id
