@@ -706,7 +706,7 @@ claim(
     source="our measurement", runs=runs_of(NETWORK, DIGIT) + runs_of(STRAIGHT, DIGIT),
 )  # fmt: skip
 claim(
-    "Over both questions nearest neighbours lead the network by a tenth of a point",
+    "Over both questions neighbours lead the network by at least a tenth of a point",
     lead[NEIGHBOURS], at_least=0.001, control=lead[LINEAR],
     control_is="the same lead of the other baseline, the linear classifier",
     source="our measurement", runs=runs_of(NETWORK, DIGIT) + runs_of(NETWORK, PARITY),
@@ -757,7 +757,7 @@ ax.set(xticks=range(10), yticks=range(10))
 figures.show(
     fig,
     alt="A table of ten rows and ten columns of counts. Large numbers stand on the "
-    "diagonal; off it most cells are empty, and a few are darker than the rest.",
+    "diagonal; off it many cells are empty, and a few are darker than the rest.",
     caption="How many different digits at least one of the networks named so. Grey on "
     "the diagonal: right answers. Off it, darker means more digits.",
     data=all_counts.rename(columns=str),
@@ -794,8 +794,8 @@ def probe_by_hand(train_h, train_y, test_h, test_y, penalty=1e-3):
     mean_h, Y = train_h.mean(0), F.one_hot(train_y, 10).double()
     H = train_h - mean_h
     covariance = H.T @ H / len(H)
-    ridge = penalty * covariance.diagonal().mean() * torch.eye(len(covariance))
-    W = torch.linalg.solve(covariance + ridge, H.T @ (Y - Y.mean(0)) / len(H))
+    small = penalty * covariance.diagonal().mean() * torch.eye(len(covariance))
+    W = torch.linalg.solve(covariance + small, H.T @ (Y - Y.mean(0)) / len(H))
     read = ((test_h - mean_h) @ W + Y.mean(0)).argmax(1)
     return (read == test_y).double().mean().item()
 
@@ -935,9 +935,8 @@ def means_and_range(ax, x, table, label, style, line="-"):
     """The mean of a column, and bars from the lowest to the highest replicate."""
     mean = table.mean()
     bars = [mean - table.min(), table.max() - mean]
-    ends = [
-        bar.where(table.max() > table.min()) for bar in bars
-    ]  # none, where all agree
+    differ = table.max() > table.min()  # no bar where all replicates agree
+    ends = [bar.where(differ) for bar in bars]
     look = {"marker": figures.MARKERS[style], "capsize": 3 + 2 * style, "label": label}
     look |= {"linestyle": line and figures.LINESTYLES[style], "markevery": 1}
     ax.errorbar(x, mean, ends, **look)
