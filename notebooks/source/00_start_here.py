@@ -1258,11 +1258,11 @@ guess_blocks.resolve([times <= 1, 1 < times <= 1.5, times > 1.5])
 # %% [markdown]
 # Read this with care. The claims are about *these* seven blocks: other replicates
 # redraw the networks, not the writers. That blocks are other writers is plausible, not
-# documented. Every reader pays, and neighbours in proportion most: some of their lead
-# is knowing the hand. Some is not, for on blocks, too, they make the fewest errors.
-# (Trained so shortly, the network makes more than the linear classifier even on random
-# rows: compare a reader with itself here.) What you may say: **accuracy on random rows
-# ≠ accuracy where the network will be used.**
+# documented. Every reader pays, and neighbours in proportion most: part of their lead
+# may be knowing the hand. Not all of it, for on blocks, too, they make the fewest
+# errors. (Trained for so short a time, the network makes more than the linear
+# classifier even on random rows: compare each reader with itself here.) What you may
+# say: **accuracy on random rows ≠ accuracy where the network will be used.**
 #
 # ## 9. Watch a network make up its mind
 #
