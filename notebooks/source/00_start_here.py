@@ -766,7 +766,7 @@ errors = named[named.right != named.said]
 shown = errors[errors.replicate == BASE_SEED].head(10)
 mistakes = [f"{error.right} → {error.said}" for error in shown.itertuples()]
 figures.show(
-    figures.digit_grid(digits.inputs[shown.row.to_numpy()], mistakes, columns=5),
+    figures.digit_grid(digits.inputs[shown.row.tolist()], mistakes, columns=5),
     alt="Test digits that networks of the first replicate name wrongly, each with the "
     "right digit and the network's answer above it.",
     caption="Up to ten errors: right digit → what the network said. Judge each: which "
@@ -881,7 +881,7 @@ for ax, reader in zip(axes, PROBES, strict=True):
     figures.dots_with_spread(ax, by_layer)
     ax.set_title(reader)
 axes[0].set(ylabel="accuracy on test digits")
-axes[2].legend(loc="lower right")
+axes[0].legend(loc="lower left")
 figures.show(
     fig,
     alt="Three panels, one a reader, each with four representations. In all panels "
@@ -1220,7 +1220,7 @@ left_ax.set_xticks(range(8), labels=[*map(str, range(1, 8)), "random\nrows"])
 left_ax.set(title="Errors, block by block", xlabel="held-out block")
 left_ax.set_ylim(0, 1.2 * of_blocks.error.max())
 left_ax.set_ylabel("error on the held-out part")
-left_ax.legend(loc="upper left", ncols=3, fontsize=8)
+left_ax.legend(loc="upper left", ncols=3, fontsize=8, columnspacing=1)
 in_lines = times_as_many.rename(columns=lambda name: name.replace(" ", "\n"))
 figures.dots_with_spread(right_ax, in_lines, paired=False)
 right_ax.axhline(1, color="0.4", linestyle=":", label="_as many")
