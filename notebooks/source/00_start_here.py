@@ -422,7 +422,7 @@ print(f"chain rule, backward() and nudges agree in all {len(gradients)} tensors"
 # $\eta$ is the **learning rate**. One pass through all examples is an **epoch** (what
 # is left over at its end, less than a batch, is not used), and each epoch draws a new
 # random order. That is all. It is called *stochastic gradient descent*. With your own
-# gradient from section 3 it needs no library:
+# gradient from section 3 it needs no library (`@torch.no_grad()`: nor PyTorch's notes):
 
 
 # %%
@@ -562,16 +562,17 @@ guess_reader = predict("Which digit? Who names most of the test digits?", READER
 
 # %% [markdown]
 # All get the same training digits. The penalty and $k$ are chosen on parts of these, by
-# **cross-validation**: hold out each third in turn and see which setting does best
-# there. The learning rates of the two networks were chosen once, each from a grid, on
-# other replicates. So a replicate's test digits choose nothing in it; but all
-# replicates cut the same 1797 digits, and those that chose overlap those that test.
+# **cross-validation** (`GridSearchCV`): hold out each third in turn and see which
+# setting does best there. The learning rates of the two networks were chosen once, each
+# from a grid, on other replicates. So a replicate's test digits choose nothing in it;
+# but all replicates cut the same 1797 digits, and those that chose overlap those that
+# test.
 #
 # One training run is an anecdote: which digits were held out, how the parameters
 # started, in which order the batches came: all that is luck. So the experiment is
 # repeated with everything random drawn afresh. One such repetition is a **replicate**,
 # a function of its seed and of nothing else. Here it holds out each third once, so that
-# every digit is tested.
+# every digit is tested. (`product` runs through all combinations, as nested loops do.)
 
 
 # %%
@@ -723,12 +724,12 @@ guess_reader.resolve(digit.mean().idxmax())
 
 # %% [markdown]
 # Read the figure again. **Nearest neighbours are best**, and they train nothing: for
-# these digits nobody needs a network. On *which digit* it leads the linear classifier
-# by little. (Part of such leads is how a reader was fitted: the network without ReLU is
-# linear in the pixels, too, and yet below the linear classifier, which has its penalty
-# chosen and reaches its minimum.) On *even or odd* it leads by far, but only where the
-# labels say no more than even or odd. With finer labels no hidden layer and no ReLU is
-# needed: taking the largest of ten weighted sums is itself a bend.
+# these digits nobody needs a network. On *which digit* the network leads the linear
+# classifier by little. (Part of such leads is how a reader was fitted: the network
+# without ReLU is linear in the pixels, too, and yet below the linear classifier, which
+# has its penalty chosen and reaches its minimum.) On *even or odd* it leads by far, but
+# only where the labels say no more than even or odd. With finer labels no hidden layer
+# and no ReLU is needed: taking the largest of ten weighted sums is itself a bend.
 #
 # Had we compared the network with guessing, we would have praised it for an easy exam.
 #
