@@ -285,8 +285,8 @@ print(rmsprop(np.zeros(2), np.array([1.0, 100.0]), {}, rate=1.0)[0].round(3).tol
 #
 # Both begin at 0, so at first they are far too small. By hand, with $\beta_1 = 0.9$,
 # $\beta_2 = 0.999$ and $g = 3$: $m = 0.3$ and $s = 0.009$, though the gradient is 3 and
-# its square 9. For the weights of a mean must add up to 1. Those of the $t$ gradients
-# so far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, make $1 - \beta^t$ alone.
+# its square 9. The weights of a mean must add up to 1. Those of the $t$ gradients so
+# far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, add up to $1 - \beta^t$ only.
 # Divide by that:
 #
 # $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad x \leftarrow x - \eta\, \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
@@ -507,6 +507,8 @@ def updates_needed(step, rates, hessian, start):
         for _ in range(MOST):
             g = (hessian @ x[..., None])[..., 0]
             reached |= (x * g).sum(-1) <= first / 1000
+            if reached.all():
+                break
             needed += ~reached
             x, state = step(x, g, state, rate)
     return needed
@@ -1000,8 +1002,8 @@ def reversing(flat, symbols, pre_norm):
 # Adam, 260 updates. With warm-up the factor rises in equal steps for 130 updates and
 # stays at 1. Two controls: the pre-norm transformer; and **the same factors in reverse
 # order**, so that the small steps come last. These have the same mean rate. If warm-up
-# only helped because its steps are shorter, the order would not matter. A replicate is
-# the mean of two transformers.
+# only helped because its steps are shorter, the order would not matter. At the highest
+# rate a replicate of post-norm is the mean of three transformers.
 
 # %%
 guess_warm = predict(
@@ -1018,28 +1020,32 @@ ORDERS = {
 }
 
 
-def transformers(order, rates, pre_norm):
-    """The loss on fresh sequences after training, [rates, replicates]."""
-    rngs = [np.random.default_rng([seed, 4]) for seed in TWICE]
+def transformers(order, rates, pre_norm=False, copies=1):
+    """The loss on fresh sequences after training, a mean of copies [rates, replicates]."""
+    seeds = [copies * seed + i for seed in SEEDS for i in range(copies)]
+    rngs = [np.random.default_rng([seed, 4]) for seed in seeds]
 
     def draw(n=16):
         parts = [rng.integers(SYMBOLS, size=(n, PLACES)) for rng in rngs]
         return torch.from_numpy(np.stack(parts * len(rates))), pre_norm
 
-    starts = [start(seed, SHAPES, gain=1.0) for seed in TWICE]
+    starts = [start(seed, SHAPES, gain=1.0) for seed in seeds]
     how = reversing, draw, ALL_UPDATES, ORDERS[order]
     flat = train(adam, rates, starts, *how)
-    return reversing(flat, *draw(200)).view(len(rates), -1, 2).mean(2).numpy()
+    return reversing(flat, *draw(200)).view(len(rates), -1, copies).mean(2).numpy()
 
 
 # %% tags=["experiment"]
 if lab.solved("adam"):
-    sweep = {order: transformers(order, ALL_RATES, False) for order in list(ORDERS)[:2]}
-    plain, warm = (sweep[order][ALL_RATES.index(HIGH)] for order in sweep)
-    at_high = {"post-norm,\nconstant": plain, "post-norm,\nwarm-up": warm}
-    (at_high["post-norm,\nreversed"],) = transformers("reversed", [HIGH], False)
-    (at_high["pre-norm,\nconstant"],) = transformers("constant", [HIGH], True)
-    gain, other = plain - warm, plain - at_high["post-norm,\nreversed"]
+    high = {order: transformers(order, [HIGH], copies=3) for order in ORDERS}
+    sweep = {}
+    for order in ("constant", "warm-up"):
+        lower = transformers(order, ALL_RATES[:-1])
+        sweep[order] = np.concatenate([lower, high[order]])
+    at_high = {f"post-norm,\n{order}": high[order][0] for order in ORDERS}
+    (at_high["pre-norm,\nconstant"],) = transformers("constant", [HIGH], pre_norm=True)
+    plain, warm, reverse = (high[order][0] for order in ORDERS)
+    gain, other = plain - warm, plain - reverse
     share = other.mean() / gain.mean()
     guess_warm.resolve([share > 0.75, 0.25 < share <= 0.75, share <= 0.25])
 
