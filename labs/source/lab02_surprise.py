@@ -894,7 +894,7 @@ if lab.solved("gradients"):
 
 # %% [markdown]
 # So here squared error was not wiser, it was slower: cross-entropy, held back as much,
-# repeats about as few. And in practice? You choose the rate *and* the moment to stop on
+# repeats hardly more. And in practice? You choose the rate *and* the moment to stop on
 # validation digits, for either loss. Their labels lie as well, but at random, so they
 # still rank networks. The right panel shows cross-entropy (ce) and squared error (se)
 # in this way: the two come out alike, and cross-entropy far above its end. (An
