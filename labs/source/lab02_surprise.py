@@ -1,29 +1,24 @@
 # %% [markdown]
 # # How surprised should a machine be?
-# **In one sentence:** one number, the surprise $-\log p$, is behind the losses that
-# train most networks; its mean depends on who is surprised by whom, and what a loss
-# does with its largest surprises decides what is learned from wrong labels. You will
-# measure over five replicates which direction of KL drops a mode, which loss repeats
-# wrong labels, and whether a siamese network beats plain pixels; each against a control
-# that lacks one thing.
+# **In one sentence:** one number, the surprise $-\log p$, is behind the losses that train most networks; its mean
+# depends on who is surprised by whom, and what a loss does with its largest surprises decides what is learned
+# from wrong labels. You will measure over five replicates which direction of KL drops a mode, which loss repeats
+# wrong labels, and whether a siamese network beats plain pixels; each against a control that lacks one thing.
 #
 # After this lab you can
 #
-# 1. **compute** entropy, cross-entropy and KL both ways, and **predict** which
-#    direction of KL drops a mode;
+# 1. **compute** entropy, cross-entropy and KL both ways, and **predict** which direction of KL drops a mode;
 # 2. **write** a log-softmax that never overflows, and **read** a perplexity;
-# 3. **derive** the gradients of cross-entropy and squared error, and **explain** what
-#    each does with a surprise;
+# 3. **derive** the gradients of cross-entropy and squared error, and **explain** what each does with a surprise;
 # 4. **separate** what a loss is praised for from how fast it learns;
-# 5. **build** a contrastive loss and a siamese network, and **judge** whether it was
-#    needed.
+# 5. **build** a contrastive loss and a siamese network, and **judge** whether it was needed.
 #
 # **You need** notebook 00, and the mean and variance of a distribution.
 #
 # {exercises}
 #
-# Below each exercise stand hints and a solution: unfold them when you need them. A
-# check draws new inputs each time.
+# Below each exercise stand hints and a solution: unfold them when you need them. A check draws new inputs each
+# time.
 
 # %%
 import matplotlib.pyplot as plt
@@ -58,42 +53,37 @@ SHOWN, EXAM = 250, 200  # digits that it trains on, and that it is examined on
 
 # %% [markdown]
 # ## 1. What does a surprise cost?
-# A weather station reports each day, by yes and no alone, which of four things it was.
-# It knows its climate, and spends few answers on what is frequent:
+# A weather station reports each day, by yes and no alone, which of four things it was. It knows its climate, and
+# spends few answers on what is frequent:
 #
 # | weather | sun | cloud | rain | snow |
 # |---|---|---|---|---|
 # | probability $q$ | 1/2 | 1/4 | 1/8 | 1/8 |
 # | report | yes | no, yes | no, no, yes | no, no, no |
 #
-# The number of answers, 1, 2, 3 and 3, is $\log_2 (1/q)$: the rarer an event, the more
-# it costs to report. This is the **surprise** of an event of probability $q$:
-# $-\log q$. With $\log_2$ it is counted in **bits**; with the natural logarithm, which
-# we use from here on, in **nats**. A bit is $\log 2 \approx 0.693$ nats.
+# The number of answers, 1, 2, 3 and 3, is $\log_2 (1/q)$: the rarer an event, the more it costs to report. This
+# is the **surprise** of an event of probability $q$: $-\log q$. With $\log_2$ it is counted in **bits**; with the
+# natural logarithm, which we use from here on, in **nats**. A bit is $\log 2 \approx 0.693$ nats.
 #
-# The mean surprise is the **entropy** $H$ of the distribution. For the station it is
-# ½·1 + ¼·2 + ⅛·3 + ⅛·3 = 1.75 bits. No code needs fewer answers on average (Shannon
-# 1948).
+# The mean surprise is the **entropy** $H$ of the distribution. For the station it is ½·1 + ¼·2 + ⅛·3 + ⅛·3 = 1.75
+# bits. No code needs fewer answers on average (Shannon 1948).
 #
-# Another station lives with clouds: $p = (\frac18, \frac12, \frac14, \frac18)$. Its
-# code spends 3, 1, 2 and 3 answers. Used at the first station, under $q$, that costs
-# ½·3 + ¼·1 + ⅛·2 + ⅛·3 = 2.375 bits a day: the **cross-entropy**. The excess over 1.75,
-# 0.625 bits, is the price of the wrong belief, the **Kullback–Leibler divergence**, KL
-# for short:
+# Another station lives with clouds: $p = (\frac18, \frac12, \frac14, \frac18)$. Its code spends 3, 1, 2 and 3
+# answers. Used at the first station, under $q$, that costs ½·3 + ¼·1 + ⅛·2 + ⅛·3 = 2.375 bits a day: the
+# **cross-entropy**. The excess over 1.75, 0.625 bits, is the price of the wrong belief, the **Kullback–Leibler
+# divergence**, KL for short:
 #
 # $$ \underbrace{-\sum_k q_k \log p_k}_{\text{cross-entropy}} = \underbrace{-\sum_k q_k \log q_k}_{H(q)} +
 # \underbrace{\sum_k q_k \log \frac{q_k}{p_k}}_{\mathrm{KL}(q\,\|\,p)} $$
 #
-# The events come from $q$; $p$ is only believed in. So the order matters, and
-# $\mathrm{KL}(q\,\|\,p)$ and $\mathrm{KL}(p\,\|\,q)$ are two different numbers. KL is
-# never negative, and 0 only where $p = q$.
+# The events come from $q$; $p$ is only believed in. So the order matters, and $\mathrm{KL}(q\,\|\,p)$ and
+# $\mathrm{KL}(p\,\|\,q)$ are two different numbers. KL is never negative, and 0 only where $p = q$.
 
 # %% [markdown] exercise="divergence" difficulty=2 importance=5 minutes=20 points=5
 # ### Entropy and divergence
-# Write both for distributions with any number of outcomes, in nats. Two cases need
-# care. What never happens surprises nobody: where $q_k = 0$, the term counts 0. What
-# was held impossible and happens surprises without bound: where $q_k > 0$ and
-# $p_k = 0$, the divergence is infinite, `inf`. Do not hide it. (NumPy may warn: never
+# Write both for distributions with any number of outcomes, in nats. Two cases need care. What never happens
+# surprises nobody: where $q_k = 0$, the term counts 0. What was held impossible and happens surprises without
+# bound: where $q_k > 0$ and $p_k = 0$, the divergence is infinite, `inf`. Do not hide it. (NumPy may warn: never
 # mind.)
 
 
@@ -124,22 +114,22 @@ def divergence(q, p):
 
 
 # %% [markdown] hint="divergence"
-# Begin with the entropy of the station, in a cell of your own. Then set a probability
-# to 0, and look at what comes out.
+# Begin with the entropy of the station, in a cell of your own. Then set a probability to 0, and look at what
+# comes out.
 
 # %% [markdown] hint="divergence"
-# `0 * np.log(0)` is `nan`. A mask keeps what happens: `q[q > 0]`. Which array decides
-# about the mask in `divergence`?
+# `0 * np.log(0)` is `nan`. A mask keeps what happens: `q[q > 0]`. Which array decides about the mask in
+# `divergence`?
 
 # %% [markdown] hint="divergence"
-# In `divergence` apply the mask `q > 0` to both. Then `np.log(q) - np.log(p)` is
-# infinite by itself where `p` is 0.
+# In `divergence` apply the mask `q > 0` to both. Then `np.log(q) - np.log(p)` is infinite by itself where `p` is
+# 0.
 
 # %% [markdown] why="divergence"
-# The mask asks $q$ alone, since the events come from $q$. If you also drop outcomes
-# with $p_k = 0$, the divergence forgets its worst surprises. A small number inside the
-# logarithm, `np.log(p + 1e-9)`, hides the infinity in the same way. Other common
-# mistakes: $q$ and $p$ swapped; the cross-entropy returned; `np.mean` of the terms.
+# The mask asks $q$ alone, since the events come from $q$. If you also drop outcomes with $p_k = 0$, the
+# divergence forgets its worst surprises. A small number inside the logarithm, `np.log(p + 1e-9)`, hides the
+# infinity in the same way. Other common mistakes: $q$ and $p$ swapped; the cross-entropy returned; `np.mean` of
+# the terms.
 
 # %% checks="divergence"
 # fmt: off
@@ -209,9 +199,9 @@ agrees(
 lab.check("divergence")
 
 # %% [markdown]
-# **The same as SciPy and PyTorch.** Mind `F.kl_div(input, target)`: it takes the
-# *logarithm* of the belief $p$ first and the events' $q$ second, so it reads backwards.
-# Many a loss was computed the wrong way round because of it.
+# **The same as SciPy and PyTorch.** Mind `F.kl_div(input, target)`: it takes the *logarithm* of the belief $p$
+# first and the events' $q$ second, so it reads backwards. Many a loss was computed the wrong way round because of
+# it.
 
 # %% tags=["experiment"]
 if lab.solved("divergence"):
@@ -229,33 +219,28 @@ if lab.solved("divergence"):
 
 # %% [markdown]
 # ## 2. Which way round?
-# You must describe two humps by one bell. Say $p$ is the height of the members of a
-# family, children around 100 cm, adults around 170 cm, and your description $q$ is a
-# Gaussian. Which is best depends on who is surprised by whom:
+# You must describe two humps by one bell. Say $p$ is the height of the members of a family, children around 100
+# cm, adults around 170 cm, and your description $q$ is a Gaussian. Which is best depends on who is surprised by
+# whom:
 #
-# - **Forward**, $\mathrm{KL}(p\,\|\,q)$: events come from the world, $p$, and your
-#   description is surprised by them.
-# - **Reverse**, $\mathrm{KL}(q\,\|\,p)$: you make events up from $q$, and the world is
-#   surprised by them.
+# - **Forward**, $\mathrm{KL}(p\,\|\,q)$: events come from the world, $p$, and your description is surprised by
+#   them.
+# - **Reverse**, $\mathrm{KL}(q\,\|\,p)$: you make events up from $q$, and the world is surprised by them.
 #
-# Forward has an exact answer. $\mathrm{KL}(p\,\|\,q)$ is the cross-entropy minus
-# $H(p)$, which does not depend on $q$. So the best $q$ has the least cross-entropy.
-# (With data in the place of $p$ that is *maximum likelihood*.) For a Gaussian with mean
-# $m$ and standard deviation $s$, the surprise $-\log q(x)$ is
-# $\log s + (x - m)^2 / 2 s^2$ plus a constant. Its mean over $p$, which has mean $\mu$
-# and variance $\sigma^2$, is
+# Forward has an exact answer. $\mathrm{KL}(p\,\|\,q)$ is the cross-entropy minus $H(p)$, which does not depend on
+# $q$. So the best $q$ has the least cross-entropy. (With data in the place of $p$ that is *maximum likelihood*.)
+# For a Gaussian with mean $m$ and standard deviation $s$, the surprise $-\log q(x)$ is
+# $\log s + (x - m)^2 / 2 s^2$ plus a constant. Its mean over $p$, which has mean $\mu$ and variance $\sigma^2$,
+# is
 #
 # $$ \log s + \frac{\sigma^2 + (\mu - m)^2}{2 s^2} + \text{a constant} . $$
 #
-# Set its derivatives by $m$ and $s$ to zero: $m = \mu$ and $s = \sigma$. *Forward KL
-# copies mean and variance.* What are they for a mixture, whose component $i$ has weight
-# $w_i$, mean $m_i$ and standard deviation $s_i$? The mean is $\mu = \sum_i w_i m_i$.
-# The variance has two parts: how wide the components are, and how far apart their
-# centres lie. Take the family: weights ½ and ½, means 100 and 170, standard deviations
-# 6 and 8. Then $\mu = 135$. The mean of the variances is
-# $\frac12 \cdot 36 + \frac12 \cdot 64 = 50$; the variance of the centres is
-# $\frac12 \cdot 35^2 + \frac12 \cdot 35^2 = 1225$. Together $\sigma^2 = 1275$, so
-# $\sigma \approx 35.7$ cm.
+# Set its derivatives by $m$ and $s$ to zero: $m = \mu$ and $s = \sigma$. *Forward KL copies mean and variance.*
+# What are they for a mixture, whose component $i$ has weight $w_i$, mean $m_i$ and standard deviation $s_i$? The
+# mean is $\mu = \sum_i w_i m_i$. The variance has two parts: how wide the components are, and how far apart their
+# centres lie. Take the family: weights ½ and ½, means 100 and 170, standard deviations 6 and 8. Then $\mu = 135$.
+# The mean of the variances is $\frac12 \cdot 36 + \frac12 \cdot 64 = 50$; the variance of the centres is
+# $\frac12 \cdot 35^2 + \frac12 \cdot 35^2 = 1225$. Together $\sigma^2 = 1275$, so $\sigma \approx 35.7$ cm.
 
 # %% [markdown] exercise="forward_fit" difficulty=2 importance=4 minutes=15 points=4
 # ### The Gaussian with the least forward KL
@@ -280,23 +265,20 @@ def forward_fit(weights, means, sds):
 
 
 # %% [markdown] hint="forward_fit"
-# The best Gaussian has the mixture's mean and variance. The mean is a sum with weights.
-# Which parts has the variance?
+# The best Gaussian has the mixture's mean and variance. The mean is a sum with weights. Which parts has the
+# variance?
 
 # %% [markdown] hint="forward_fit"
-# Both parts are sums with weights: over `sds**2`, and over `(means - mean) ** 2`. Add
-# variances, not `sds`.
+# Both parts are sums with weights: over `sds**2`, and over `(means - mean) ** 2`. Add variances, not `sds`.
 
 # %% [markdown] hint="forward_fit"
-# `variance = np.sum(weights * (sds**2 + (means - mean) ** 2))`. Its root is to be
-# returned.
+# `variance = np.sum(weights * (sds**2 + (means - mean) ** 2))`. Its root is to be returned.
 
 # %% [markdown] why="forward_fit"
-# The variance of a mixture is the mean of the variances plus the variance of the means:
-# the *law of total variance*. Common mistakes: to leave out the second part (then the
-# far hump is all but impossible for the bell); to average standard deviations; to
-# square the weights, as for a *sum* of independent numbers. A mixture is no sum: each
-# event comes from one component.
+# The variance of a mixture is the mean of the variances plus the variance of the means: the *law of total
+# variance*. Common mistakes: to leave out the second part (then the far hump is all but impossible for the bell);
+# to average standard deviations; to square the weights, as for a *sum* of independent numbers. A mixture is no
+# sum: each event comes from one component.
 
 
 # %% checks="forward_fit"
@@ -351,12 +333,11 @@ lab.check("forward_fit")
 
 # %% [markdown]
 # ### Experiment 1: one bell for two humps
-# Reverse KL has no such formula, but it is easy to compute: a mean over $q$ of
-# $\log q(x) - \log p(x)$. Lay a fine grid over the standard Gaussian, stretch it to $q$
-# by $x = m + s z$, and take the mean with the Gaussian's own weights. Where $p$ is one
-# Gaussian, PyTorch knows the exact value. To find the best $q$ we go downhill from each
-# hump and from the forward fit, which covers both, and keep the lowest end. If covering
-# both were better, it would stay there.
+# Reverse KL has no such formula, but it is easy to compute: a mean over $q$ of $\log q(x) - \log p(x)$. Lay a
+# fine grid over the standard Gaussian, stretch it to $q$ by $x = m + s z$, and take the mean with the Gaussian's
+# own weights. Where $p$ is one Gaussian, PyTorch knows the exact value. To find the best $q$ we go downhill from
+# each hump and from the forward fit, which covers both, and keep the lowest end. If covering both were better, it
+# would stay there.
 
 # %%
 Z = np.linspace(-8, 8, 801)
@@ -428,9 +409,9 @@ if lab.solved("forward_fit"):
     )
 
 # %% [markdown]
-# Now random mixtures: weights, widths and distance differ in each replicate. We measure
-# how much of its probability a fit puts on that side of the midpoint where it puts
-# *less*: 0.5 would be evenly split, 0 is all on one side.
+# Now random mixtures: weights, widths and distance differ in each replicate. We measure how much of its
+# probability a fit puts on that side of the midpoint where it puts *less*: 0.5 would be evenly split, 0 is all on
+# one side.
 
 
 # %% tags=["experiment"]
@@ -462,28 +443,25 @@ if lab.solved("forward_fit"):
     )
 
 # %% [markdown]
-# (Every lesser side is above 0. The interval, which is symmetric, reaches below: some
-# values are a million times smaller than others.) Look at what is averaged. Forward:
-# where $p$ is large and $q$ tiny, $\log(p/q)$ is huge, and counts, since events come
-# from $p$. So $q$ must be wide enough for all (*mode-covering*), and it hardly matters
-# that it expects, in between, what never happens. Reverse: where $q$ is large and $p$
-# tiny, the term is huge. So $q$ must avoid the valley (*mode-seeking*), and of the hump
-# that it dropped it never hears, since it makes up no events there. The price is only
-# about $\log(1/w)$ on a hump of weight $w$, one bit for a half. How it is misread:
-# *reverse KL finds one mode* holds where $q$ cannot have two. If $q$ is a mixture as
-# well, both directions find $p$. And both cover humps that are near.
+# (Every lesser side is above 0. The interval, which is symmetric, reaches below: some values are a million times
+# smaller than others.) Look at what is averaged. Forward: where $p$ is large and $q$ tiny, $\log(p/q)$ is huge,
+# and counts, since events come from $p$. So $q$ must be wide enough for all (*mode-covering*), and it hardly
+# matters that it expects, in between, what never happens. Reverse: where $q$ is large and $p$ tiny, the term is
+# huge. So $q$ must avoid the valley (*mode-seeking*), and of the hump that it dropped it never hears, since it
+# makes up no events there. The price is only about $\log(1/w)$ on a hump of weight $w$, one bit for a half. How
+# it is misread: *reverse KL finds one mode* holds where $q$ cannot have two. If $q$ is a mixture as well, both
+# directions find $p$. And both cover humps that are near.
 #
 # ## 3. Surprise without overflow
-# A classifier's belief is the softmax of its logits $z$, and its loss is the surprise
-# at the right answer. Notebook 00 met the trap: $e^{1000}$ overflows, $e^{-1000}$ is
-# rounded to 0, and $\log 0$ is $-\infty$. So do it as a whole:
+# A classifier's belief is the softmax of its logits $z$, and its loss is the surprise at the right answer.
+# Notebook 00 met the trap: $e^{1000}$ overflows, $e^{-1000}$ is rounded to 0, and $\log 0$ is $-\infty$. So do it
+# as a whole:
 #
 # $$ \log p_k = z_k - \log \sum_j e^{z_j} = (z_k - c) - \log \sum_j e^{z_j - c} \qquad \text{for any } c . $$
 #
-# With $c = \max_j z_j$ the largest exponent is 0: nothing overflows, and the sum is at
-# least 1, so its logarithm is finite. By hand for $z = (1000, 999, 0)$: $c = 1000$; the
-# exponentials are $1,\ e^{-1},\ 0$; the logarithm of their sum is $0.313$. So
-# $\log p = (-0.313, -1.313, -1000.313)$. A softmax first would leave $-\infty$ at the
+# With $c = \max_j z_j$ the largest exponent is 0: nothing overflows, and the sum is at least 1, so its logarithm
+# is finite. By hand for $z = (1000, 999, 0)$: $c = 1000$; the exponentials are $1,\ e^{-1},\ 0$; the logarithm of
+# their sum is $0.313$. So $\log p = (-0.313, -1.313, -1000.313)$. A softmax first would leave $-\infty$ at the
 # end.
 
 # %% [markdown] exercise="log_softmax" difficulty=2 importance=5 minutes=20 points=5
@@ -505,23 +483,19 @@ def log_softmax(logits):
 
 
 # %% [markdown] hint="log_softmax"
-# For one row: `c = z.max()`, then the formula with `c`, and no division anywhere. Which
-# axis runs along a row?
+# For one row: `c = z.max()`, then the formula with `c`, and no division anywhere. Which axis runs along a row?
 
 # %% [markdown] hint="log_softmax"
-# Each row needs its own `c`, as a column `[n, 1]` that can be subtracted:
-# `logits.max(axis=1, keepdims=True)`.
+# Each row needs its own `c`, as a column `[n, 1]` that can be subtracted: `logits.max(axis=1, keepdims=True)`.
 
 # %% [markdown] hint="log_softmax"
-# `shifted = logits - c`; subtract `np.log(np.exp(shifted).sum(axis=1, keepdims=True))`
-# from it.
+# `shifted = logits - c`; subtract `np.log(np.exp(shifted).sum(axis=1, keepdims=True))` from it.
 
 # %% [markdown] why="log_softmax"
-# Common mistakes: to shift, and then take `np.log` of the probabilities, which still
-# turns $e^{-1000}$ into $\log 0$; one maximum for the whole batch, which ruins rows
-# that lie far below it; the wrong axis, which a square batch does not betray. A small
-# number inside the logarithm is no cure: where it caps the surprise, the gradient is
-# wrong.
+# Common mistakes: to shift, and then take `np.log` of the probabilities, which still turns $e^{-1000}$ into
+# $\log 0$; one maximum for the whole batch, which ruins rows that lie far below it; the wrong axis, which a
+# square batch does not betray. A small number inside the logarithm is no cure: where it caps the surprise, the
+# gradient is wrong.
 
 
 # %% checks="log_softmax"
@@ -572,15 +546,14 @@ agrees(
 lab.check("log_softmax")
 
 # %% [markdown]
-# **Perplexity.** The mean surprise of many right answers is a loss. Its exponential is
-# easier to picture: how many equally likely options would be just as surprising. It is
-# called **perplexity**. An even guess among 27 letters has perplexity 27, of course.
-# With $p_{y_i}$ the probability that was given to the right answer $y_i$,
+# **Perplexity.** The mean surprise of many right answers is a loss. Its exponential is easier to picture: how
+# many equally likely options would be just as surprising. It is called **perplexity**. An even guess among 27
+# letters has perplexity 27, of course. With $p_{y_i}$ the probability that was given to the right answer $y_i$,
 #
 # $$ \text{perplexity} = \exp\Big(-\frac1n \sum_{i=1}^n \log p_{y_i}\Big) . $$
 #
-# By hand: the right answers got the probabilities ½ and ⅛. Their surprises are 1 and 3
-# bits, the mean is 2 bits, and the perplexity is $2^2 = 4$.
+# By hand: the right answers got the probabilities ½ and ⅛. Their surprises are 1 and 3 bits, the mean is 2 bits,
+# and the perplexity is $2^2 = 4$.
 
 # %% tags=["experiment"]
 if lab.solved("log_softmax"):
@@ -596,33 +569,29 @@ if lab.solved("log_softmax"):
 
 # %% [markdown]
 # ## 4. What does each loss teach?
-# There is an older loss than surprise: the **squared error** between the probabilities
-# and the truth. Weather forecasters know it as the *Brier score* (1950). With $p_i$ the
-# softmax of example $i$'s logits, and $y_i = \text{onehot}(\text{target}_i)$, compare
+# There is an older loss than surprise: the **squared error** between the probabilities and the truth. Weather
+# forecasters know it as the *Brier score* (1950). With $p_i$ the softmax of example $i$'s logits, and
+# $y_i = \text{onehot}(\text{target}_i)$, compare
 #
-# $$ \text{cross-entropy} = -\frac1n \sum_i \log p_{i,\,\text{target}_i}, \qquad \text{squared error} = \frac1n \sum_i
-# \sum_k (p_{ik} - y_{ik})^2 . $$
+# $$ \text{cross-entropy} = -\frac1n \sum_i \log p_{i,\,\text{target}_i}, \qquad \text{squared error} = \frac1n
+# \sum_i \sum_k (p_{ik} - y_{ik})^2 . $$
 #
-# Both are least, on average, where $p$ is the truth. But training follows the
-# *gradient*. Notebook 00 derived that of cross-entropy, for one example: $p - y$. For
-# the squared error the softmax is in the way. Nudge logit $j$, and every probability
-# moves: $\partial p_k / \partial z_j = p_k\,([k = j] - p_j)$. The chain rule adds up
+# Both are least, on average, where $p$ is the truth. But training follows the *gradient*. Notebook 00 derived
+# that of cross-entropy, for one example: $p - y$. For the squared error the softmax is in the way. Nudge logit
+# $j$, and every probability moves: $\partial p_k / \partial z_j = p_k\,([k = j] - p_j)$. The chain rule adds up
 # over $k$. With the error $\delta = p - y$, for one example,
 #
-# $$ \frac{\partial}{\partial z_j} \sum_k \delta_k^2 = \sum_k 2 \delta_k\, p_k\, ([k = j] - p_j) = 2 p_j \Big(\delta_j -
-# \sum_k p_k \delta_k\Big) . $$
+# $$ \frac{\partial}{\partial z_j} \sum_k \delta_k^2 = \sum_k 2 \delta_k\, p_k\, ([k = j] - p_j) = 2 p_j
+# \Big(\delta_j - \sum_k p_k \delta_k\Big) . $$
 #
-# By hand: two classes, $p = (0.8,\ 0.2)$, and the second is right.
-# $\delta = (0.8, -0.8)$ is the gradient of cross-entropy. For the squared error
-# $\sum_k p_k \delta_k = 0.64 - 0.16 = 0.48$, so the gradient is
-# $2 \cdot 0.8 \cdot (0.8 - 0.48) = 0.512$ and
-# $2 \cdot 0.2 \cdot (-0.8 - 0.48) = -0.512$.
+# By hand: two classes, $p = (0.8,\ 0.2)$, and the second is right. $\delta = (0.8, -0.8)$ is the gradient of
+# cross-entropy. For the squared error $\sum_k p_k \delta_k = 0.64 - 0.16 = 0.48$, so the gradient is
+# $2 \cdot 0.8 \cdot (0.8 - 0.48) = 0.512$ and $2 \cdot 0.2 \cdot (-0.8 - 0.48) = -0.512$.
 
 # %% [markdown] exercise="gradients" difficulty=3 importance=5 minutes=25 points=5
 # ### Both gradients
-# Write them for a batch. Both losses are means over the $n$ examples, so each row of
-# the gradient is divided by $n$. The softmax of each row is
-# `special.softmax(logits, axis=1)`.
+# Write them for a batch. Both losses are means over the $n$ examples, so each row of the gradient is divided by
+# $n$. The softmax of each row is `special.softmax(logits, axis=1)`.
 
 
 # %% solution="gradients"
@@ -655,23 +624,21 @@ def squared_error_gradient(logits, targets):
 
 
 # %% [markdown] hint="gradients"
-# Make the matrix `y` [n, k] first: a 1 in each row at the target, else 0. Then the
-# softmax minus `y` is the error.
+# Make the matrix `y` [n, k] first: a 1 in each row at the target, else 0. Then the softmax minus `y` is the
+# error.
 
 # %% [markdown] hint="gradients"
-# `np.eye(k)[targets]` is `y`. In the second formula the sum over $k$ is one number a
-# row: keep it a column.
+# `np.eye(k)[targets]` is `y`. In the second formula the sum over $k$ is one number a row: keep it a column.
 
 # %% [markdown] hint="gradients"
-# `mean_error = (p * error).sum(axis=1, keepdims=True)`, then
-# `2 * p * (error - mean_error)`. Divide by `len(logits)`.
+# `mean_error = (p * error).sum(axis=1, keepdims=True)`, then `2 * p * (error - mean_error)`. Divide by
+# `len(logits)`.
 
 # %% [markdown] why="gradients"
-# In the gradient of cross-entropy the softmax cancels: the logarithm undoes the
-# exponential. In the other it stays, as a factor $p_j$. Common mistakes: $2 (p - y)$,
-# the gradient by $p$ and not by $z$; $2 (p - y)\, p\, (1 - p)$, which is right for
-# separate sigmoids, but a softmax couples all classes; the mean over all $n k$ numbers,
-# as `F.mse_loss` takes it. A check on any gradient by logits: each row has the sum 0,
+# In the gradient of cross-entropy the softmax cancels: the logarithm undoes the exponential. In the other it
+# stays, as a factor $p_j$. Common mistakes: $2 (p - y)$, the gradient by $p$ and not by $z$;
+# $2 (p - y)\, p\, (1 - p)$, which is right for separate sigmoids, but a softmax couples all classes; the mean
+# over all $n k$ numbers, as `F.mse_loss` takes it. A check on any gradient by logits: each row has the sum 0,
 # since adding a number to all logits changes nothing.
 
 
@@ -755,27 +722,23 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# The figure shows how hard each loss pushes the logit of the right one of two classes.
-# On the left is an example that the network holds for impossible. Cross-entropy learns
-# most from it, squared error nearly nothing. If the label is right, that is bad: a
-# network that is confident and wrong is stuck. If the label is *wrong*, it sounds like
-# wisdom. So it is said that squared error is robust to wrong labels.
+# The figure shows how hard each loss pushes the logit of the right one of two classes. On the left is an example
+# that the network holds for impossible. Cross-entropy learns most from it, squared error nearly nothing. If the
+# label is right, that is bad: a network that is confident and wrong is stuck. If the label is *wrong*, it sounds
+# like wisdom. So it is said that squared error is robust to wrong labels.
 #
 # But take ten classes, all at 0.1, as a network has at its start. Then
 # $\sum_k p_k \delta_k = 0.1 \sum_k \delta_k = 0$, and the gradient of squared error is
-# $2 \cdot 0.1 \cdot \delta$: the same direction, 0.2 times as large. So at the same
-# learning rate it is also just *slower*. Which of the two is it? Only an experiment can
-# tell.
+# $2 \cdot 0.1 \cdot \delta$: the same direction, 0.2 times as large. So at the same learning rate it is also just
+# *slower*. Which of the two is it? Only an experiment can tell.
 #
 # ### Experiment 2: labels that lie
-# Digits, of which 40 % of the labels in training *and* validation are replaced by
-# another class, at random. A perfect forecaster would say 60 % for the true class:
-# nobody can do better on average, unless by learning wrong labels by heart. We watch
-# for that: the share of the *wrong* labels that the network repeats. Your gradients
-# train it: `z.backward(...)` sends them on through the network. `Ensemble` holds a
-# network for each rate of a grid and each replicate, which train side by side (notebook
-# 01 builds it); as your mean runs over the batches of all, it is multiplied by their
-# number.
+# Digits, of which 40 % of the labels in training *and* validation are replaced by another class, at random. A
+# perfect forecaster would say 60 % for the true class: nobody can do better on average, unless by learning wrong
+# labels by heart. We watch for that: the share of the *wrong* labels that the network repeats. Your gradients
+# train it: `z.backward(...)` sends them on through the network. `Ensemble` holds a network for each rate of a
+# grid and each replicate, which train side by side (notebook 01 builds it); as your mean runs over the batches of
+# all, it is multiplied by their number.
 
 
 # %% tags=["experiment"]
@@ -874,11 +837,10 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# At the same rate, cross-entropy repeats far more wrong labels. (By chance alone a
-# network that learned nothing would repeat about one in ten.) Praise for squared error?
-# On *true* labels (left) it is slower, too. The third arm decides: cross-entropy at a
-# smaller rate of the grid, at which it still learns true labels no slower. Nothing else
-# differs.
+# At the same rate, cross-entropy repeats far more wrong labels. (By chance alone a network that learned nothing
+# would repeat about one in ten.) Praise for squared error? On *true* labels (left) it is slower, too. The third
+# arm decides: cross-entropy at a smaller rate of the grid, at which it still learns true labels no slower.
+# Nothing else differs.
 
 # %% tags=["experiment"]
 if lab.solved("gradients"):
@@ -893,34 +855,29 @@ if lab.solved("gradients"):
     )
 
 # %% [markdown]
-# So here squared error was not wiser, it was slower: cross-entropy, held back as much,
-# repeats hardly more. And in practice? You choose the rate *and* the moment to stop on
-# validation digits, for either loss. Their labels lie as well, but at random, so they
-# still rank networks. The right panel shows cross-entropy (ce) and squared error (se)
-# in this way: the two come out alike, and cross-entropy far above its end. (An
-# observation, not a claim: few validation digits choose.) How it is misread: *the loss
-# does not matter*. It mattered much at a rate and a budget that nobody had chosen with
-# care; many comparisons are made like that.
+# So here squared error was not wiser, it was slower: cross-entropy, held back as much, repeats hardly more. And
+# in practice? You choose the rate *and* the moment to stop on validation digits, for either loss. Their labels
+# lie as well, but at random, so they still rank networks. The right panel shows cross-entropy (ce) and squared
+# error (se) in this way: the two come out alike, and cross-entropy far above its end. (An observation, not a
+# claim: few validation digits choose.) How it is misread: *the loss does not matter*. It mattered much at a rate
+# and a budget that nobody had chosen with care; many comparisons are made like that.
 #
 # ## 5. Same or different?
-# Surprise needs classes. A passport control has none: it must say whether two pictures
-# show the same person, of people whom it has never seen. So train on *pairs*. A network
-# maps each picture to a point, its **embedding**; both pictures go through the same
-# network, a **siamese** one (Bromley and others 1993, for signatures). Pairs of the
-# same class should lie near each other, others at least a **margin** $m$ apart. With
-# $d_i$ the Euclidean distance of the two embeddings of pair $i$, the **contrastive
-# loss** (Hadsell, Chopra & LeCun 2006, here without their factor ½) is
+# Surprise needs classes. A passport control has none: it must say whether two pictures show the same person, of
+# people whom it has never seen. So train on *pairs*. A network maps each picture to a point, its **embedding**;
+# both pictures go through the same network, a **siamese** one (Bromley and others 1993, for signatures). Pairs of
+# the same class should lie near each other, others at least a **margin** $m$ apart. With $d_i$ the Euclidean
+# distance of the two embeddings of pair $i$, the **contrastive loss** (Hadsell, Chopra & LeCun 2006, here without
+# their factor ½) is
 #
-# $$ \frac1n \sum_i \begin{cases} d_i^2 & \text{same} \\ \max(0,\ m - d_i)^2 & \text{different.} \end{cases} $$
-# By hand, with $m = 2$: a same pair at distance 0.5 costs 0.25. A different pair at 0.5
-# costs $1.5^2 = 2.25$. A different one at 3 costs nothing: far enough is good enough.
-# The mean of the three is 0.833.
+# $$ \frac1n \sum_i \begin{cases} d_i^2 & \text{same} \\ \max(0,\ m - d_i)^2 & \text{different.} \end{cases} $$ By
+# hand, with $m = 2$: a same pair at distance 0.5 costs 0.25. A different pair at 0.5 costs $1.5^2 = 2.25$. A
+# different one at 3 costs nothing: far enough is good enough. The mean of the three is 0.833.
 
 # %% [markdown] exercise="contrastive_loss" difficulty=3 importance=4 minutes=20 points=4
 # ### The contrastive loss
-# Write it with PyTorch, so that gradients flow back to the embeddings. Be warned: two
-# pictures can have *exactly* the same embedding. The gradient must hold no `nan` there.
-# No check lets you change an argument in place.
+# Write it with PyTorch, so that gradients flow back to the embeddings. Be warned: two pictures can have *exactly*
+# the same embedding. The gradient must hold no `nan` there. No check lets you change an argument in place.
 
 
 # %% solution="contrastive_loss"
@@ -943,25 +900,23 @@ def contrastive_loss(a, b, same, margin):
 
 
 # %% [markdown] hint="contrastive_loss"
-# Compute three tensors `[n]`: the distances, and what a pair costs if it is the same,
-# or different (`torch.relu`).
+# Compute three tensors `[n]`: the distances, and what a pair costs if it is the same, or different
+# (`torch.relu`).
 
 # %% [markdown] hint="contrastive_loss"
-# `torch.where(same, x, y)` chooses pair by pair. The slope of a root is infinite at 0,
-# and infinity times 0 is `nan`: `torch.linalg.vector_norm(..., dim=1)` has the slope 0
-# there.
+# `torch.where(same, x, y)` chooses pair by pair. The slope of a root is infinite at 0, and infinity times 0 is
+# `nan`: `torch.linalg.vector_norm(..., dim=1)` has the slope 0 there.
 
 # %% [markdown] hint="contrastive_loss"
-# With `distance = torch.linalg.vector_norm(a - b, dim=1)`, the costs are `distance**2`
-# and `torch.relu(margin - distance) ** 2`. At the end, `.mean()`.
+# With `distance = torch.linalg.vector_norm(a - b, dim=1)`, the costs are `distance**2` and `torch.relu(margin -
+# distance) ** 2`. At the end, `.mean()`.
 
 # %% [markdown] why="contrastive_loss"
-# Common mistakes: $m - d^2$ in the place of $m - d$; a hinge without its square; no
-# hinge at all, which pulls back different pairs that are far enough apart; `same` the
-# wrong way round. And the `nan` is not academic: after a ReLU two embeddings can both
-# be all zeros, and a random pair can be a picture with itself. `torch.where` does not
-# help: it throws the bad *value* away, but its gradient of 0 is still multiplied by the
-# infinite slope. One such pair, and after the next update every parameter is `nan`.
+# Common mistakes: $m - d^2$ in the place of $m - d$; a hinge without its square; no hinge at all, which pulls
+# back different pairs that are far enough apart; `same` the wrong way round. And the `nan` is not academic: after
+# a ReLU two embeddings can both be all zeros, and a random pair can be a picture with itself. `torch.where` does
+# not help: it throws the bad *value* away, but its gradient of 0 is still multiplied by the infinite slope. One
+# such pair, and after the next update every parameter is `nan`.
 
 
 # %% checks="contrastive_loss"
@@ -1050,16 +1005,15 @@ lab.check("contrastive_loss")
 
 # %% [markdown]
 # ### Experiment 3: does a siamese network beat plain pixels?
-# The network is an `mlp` from 64 pixels to 64 numbers, with 128 neurons in between. It
-# trains on pairs of digits of *some* classes, half of the pairs same. Then it is
-# examined on pictures that it has never seen: of the classes that it was taught, and of
-# the others. The exam: take all pairs of 200 pictures. The score is the probability
-# that a random same pair lies nearer together than a random different pair, known as
-# **AUROC**, the area under the ROC curve; chance is 0.5. The control takes the same
-# exam with the **plain pixels** as embedding: nothing is learned.
+# The network is an `mlp` from 64 pixels to 64 numbers, with 128 neurons in between. It trains on pairs of digits
+# of *some* classes, half of the pairs same. Then it is examined on pictures that it has never seen: of the
+# classes that it was taught, and of the others. The exam: take all pairs of 200 pictures. The score is the
+# probability that a random same pair lies nearer together than a random different pair, known as **AUROC**, the
+# area under the ROC curve; chance is 0.5. The control takes the same exam with the **plain pixels** as embedding:
+# nothing is learned.
 #
-# Five classes are taught and five are new; then the other way round. A replicate does
-# this for three random halvings, and takes the mean of its six networks.
+# Five classes are taught and five are new; then the other way round. A replicate does this for three random
+# halvings, and takes the mean of its six networks.
 
 
 # %% tags=["experiment"]
@@ -1163,9 +1117,9 @@ if lab.solved("contrastive_loss"):
     )
 
 # %% [markdown]
-# On unseen pictures of known classes it beats pixels clearly; on new classes it loses
-# to them. Why? Perhaps the network is just a bad camera: even before training, with
-# random weights, it sees less than pixels do. Compare it with itself.
+# On unseen pictures of known classes it beats pixels clearly; on new classes it loses to them. Why? Perhaps the
+# network is just a bad camera: even before training, with random weights, it sees less than pixels do. Compare it
+# with itself.
 
 # %% tags=["experiment"]
 if lab.solved("contrastive_loss"):
@@ -1179,58 +1133,50 @@ if lab.solved("contrastive_loss"):
     )
 
 # %% [markdown]
-# So training itself does it. It has not learned its *pictures* by heart: it never saw
-# those of the exam. It has learned its *classes* by heart. The loss wants all pictures
-# of a class in one point; what does not help to tell the taught classes apart it may
-# throw away. If that is right, the cure is not a better loss, but more classes: Koch,
-# Zemel & Salakhutdinov (2015) taught characters of dozens of alphabets. We have not
-# shown that; *Your turn* asks for it.
+# So training itself does it. It has not learned its *pictures* by heart: it never saw those of the exam. It has
+# learned its *classes* by heart. The loss wants all pictures of a class in one point; what does not help to tell
+# the taught classes apart it may throw away. If that is right, the cure is not a better loss, but more classes:
+# Koch, Zemel & Salakhutdinov (2015) taught characters of dozens of alphabets. We have not shown that; *Your turn*
+# asks for it.
 #
 # ## 6. What you have built
-# Entropy and KL, equal to SciPy's and PyTorch's; a fit for each direction; a
-# log-softmax that never overflows; the gradients of two losses, and the arm that told
-# wisdom from slowness; a siamese network that lost where it was needed.
+# Entropy and KL, equal to SciPy's and PyTorch's; a fit for each direction; a log-softmax that never overflows;
+# the gradients of two losses, and the arm that told wisdom from slowness; a siamese network that lost where it
+# was needed.
 #
-# **Limits of this evidence.** Mixtures in one dimension; one small network, and one set
-# of digits, 1,797 small ones, from which all replicates are drawn. Labels were wrong at
-# random: real mistakes are systematic, and validation labels share them. Pixels of
-# centred digits are a good embedding.
+# **Limits of this evidence.** Mixtures in one dimension; one small network, and one set of digits, 1,797 small
+# ones, from which all replicates are drawn. Labels were wrong at random: real mistakes are systematic, and
+# validation labels share them. Pixels of centred digits are a good embedding.
 #
-# **Today.** Cross-entropy trains nearly every classifier and language model; perplexity
-# scores the latter, and cannot be compared between models that cut text into different
-# pieces. Reverse KL is behind variational inference, and behind the penalty that keeps
-# a language model near its start while it learns from people's judgements. Contrastive
-# losses train image–text models (lab 11).
+# **Today.** Cross-entropy trains nearly every classifier and language model; perplexity scores the latter, and
+# cannot be compared between models that cut text into different pieces. Reverse KL is behind variational
+# inference, and behind the penalty that keeps a language model near its start while it learns from people's
+# judgements. Contrastive losses train image–text models (lab 11).
 #
-# **Disputed.** *Which KL to distil a language model with?* Gu and others (2024) take
-# reverse KL, because it seeks modes; Wu and others (2025) find that the textbook
-# picture does not hold there. *Is squared error the worse loss?* Hui & Belkin (2021)
-# find it as good or better on most tasks, without the softmax. *Do bounded losses
-# resist wrong labels?* Ghosh and others (2017) prove it for absolute error; Zhang &
-# Sabuncu (2018) find that it then hardly learns difficult data. *Are newer metric
-# losses better?* Musgrave, Belongie & Lim (2020) compared them fairly: hardly.
+# **Disputed.** *Which KL to distil a language model with?* Gu and others (2024) take reverse KL, because it seeks
+# modes; Wu and others (2025) find that the textbook picture does not hold there. *Is squared error the worse
+# loss?* Hui & Belkin (2021) find it as good or better on most tasks, without the softmax. *Do bounded losses
+# resist wrong labels?* Ghosh and others (2017) prove it for absolute error; Zhang & Sabuncu (2018) find that it
+# then hardly learns difficult data. *Are newer metric losses better?* Musgrave, Belongie & Lim (2020) compared
+# them fairly: hardly.
 #
 # ### Your turn
-# 1. *Absolute error.* The loss $\sum_k |p_k - y_k|$ is bounded; its gradient by the
-#    logits is $2 p_y\,(p - y)$, with $p_y$ the probability of the label. Train with it.
-#    Is it robust, or slow? Which arm decides?
-# 2. *What would rescue the siamese network?* Keep three classes for the exam, teach
-#    two, four or seven of the others with as many pictures, and choose when to stop on
-#    classes that are neither taught nor examined. Does it beat pixels?
+# 1. *Absolute error.* The loss $\sum_k |p_k - y_k|$ is bounded; its gradient by the logits is $2 p_y\,(p - y)$,
+#    with $p_y$ the probability of the label. Train with it. Is it robust, or slow? Which arm decides?
+# 2. *What would rescue the siamese network?* Keep three classes for the exam, teach two, four or seven of the
+#    others with as many pictures, and choose when to stop on classes that are neither taught nor examined. Does
+#    it beat pixels?
 #
 # ### References
-# - Shannon 1948, *A mathematical theory of communication*; Brier 1950, *Verification of
-#   forecasts expressed in terms of probability*; Minka 2005, *Divergence measures and
-#   message passing*, Microsoft Research TR-2005-173
-# - Ghosh, Kumar & Sastry 2017, *Robust loss functions under label noise for deep neural
-#   networks*; Zhang & Sabuncu 2018, *Generalized cross entropy loss*; Hui & Belkin
-#   2021, *Evaluation of neural architectures trained with square loss*
-# - Bromley et al. 1993, *Signature verification using a "siamese" time delay neural
-#   network*; Hadsell, Chopra & LeCun 2006, *Dimensionality reduction by learning an
-#   invariant mapping*; Koch et al. 2015, *Siamese neural networks for one-shot image
-#   recognition*; Musgrave, Belongie & Lim 2020, *A metric learning reality check*; Gu
-#   et al. 2024, *MiniLLM*; Wu et al. 2025, *Rethinking Kullback–Leibler divergence in
-#   knowledge distillation*
+# - Shannon 1948, *A mathematical theory of communication*; Brier 1950, *Verification of forecasts expressed in
+#   terms of probability*; Minka 2005, *Divergence measures and message passing*, Microsoft Research TR-2005-173
+# - Ghosh, Kumar & Sastry 2017, *Robust loss functions under label noise for deep neural networks*; Zhang &
+#   Sabuncu 2018, *Generalized cross entropy loss*; Hui & Belkin 2021, *Evaluation of neural architectures trained
+#   with square loss*
+# - Bromley et al. 1993, *Signature verification using a "siamese" time delay neural network*; Hadsell, Chopra &
+#   LeCun 2006, *Dimensionality reduction by learning an invariant mapping*; Koch et al. 2015, *Siamese neural
+#   networks for one-shot image recognition*; Musgrave, Belongie & Lim 2020, *A metric learning reality check*; Gu
+#   et al. 2024, *MiniLLM*; Wu et al. 2025, *Rethinking Kullback–Leibler divergence in knowledge distillation*
 
 # %% tags=["nbval-ignore-output"]
 check.progress()

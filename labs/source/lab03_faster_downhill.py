@@ -1,10 +1,9 @@
 # %% [markdown]
 # # How do you get downhill faster?
 #
-# **In one sentence:** you build the optimizers that train nearly every network today,
-# from momentum to AdamW, with schedules and gradient clipping; you prove each equal to
-# PyTorch's; and you measure over five replicates when they pay and when they cost, each
-# at its own best rate and each against a control.
+# **In one sentence:** you build the optimizers that train nearly every network today, from momentum to AdamW, with
+# schedules and gradient clipping; you prove each equal to PyTorch's; and you measure over five replicates when they pay
+# and when they cost, each at its own best rate and each against a control.
 #
 # After this lab you can
 #
@@ -13,13 +12,11 @@
 # 3. **compare** optimizers fairly, and **enter** one of your own into the race;
 # 4. **choose** a schedule, and say when it only costs.
 #
-# **You need** notebooks 00 to 02 (update, batch, cross-entropy, claim, control;
-# residual connection, normalisation).
+# **You need** notebooks 00 to 02 (update, batch, cross-entropy, claim, control; residual connection, normalisation).
 #
 # {exercises}
 #
-# Below each exercise stand hints and a solution to unfold. A check draws new inputs
-# each time.
+# Below each exercise stand hints and a solution to unfold. A check draws new inputs each time.
 
 # %%
 import math
@@ -49,16 +46,14 @@ WARM, ALL_UPDATES = 130, 260  # of experiment 3
 #
 # $$ f(x_1, x_2) = \tfrac12 \left( x_1^2 + 100\, x_2^2 \right), \qquad g = \nabla f = (x_1,\ 100\, x_2) . $$
 #
-# Gradient descent, $x \leftarrow x - \eta\, g$, multiplies $x_1$ by $1 - \eta$ and
-# $x_2$ by $1 - 100\,\eta$ in each update. If $\eta$ is over $2/100$, then $x_2$ grows
-# without end. So the steep direction limits the **rate** $\eta$ (the learning rate),
-# and the flat one has to wait: at $\eta = 0.019$ it takes 361 updates until $x_1$ is a
-# thousandth of what it was.
+# Gradient descent, $x \leftarrow x - \eta\, g$, multiplies $x_1$ by $1 - \eta$ and $x_2$ by $1 - 100\,\eta$ in each
+# update. If $\eta$ is over $2/100$, then $x_2$ grows without end. So the steep direction limits the **rate** $\eta$
+# (the learning rate), and the flat one has to wait: at $\eta = 0.019$ it takes 361 updates until $x_1$ is a thousandth
+# of what it was.
 #
-# **The form of an optimizer.** In this lab an optimizer is a function that makes *one*
-# update. It is given the parameters `x`, their gradient `g`, a `state` and the rate. It
-# returns the new parameters and the new state. The state is its memory: `{}` before the
-# first update, and afterwards whatever it returned last. Gradient descent remembers
+# **The form of an optimizer.** In this lab an optimizer is a function that makes *one* update. It is given the
+# parameters `x`, their gradient `g`, a `state` and the rate. It returns the new parameters and the new state. The state
+# is its memory: `{}` before the first update, and afterwards whatever it returned last. Gradient descent remembers
 # nothing:
 
 
@@ -77,36 +72,31 @@ assert 0.981**360 > 1 / 1000 > 0.981**361
 # %% [markdown]
 # The second number swings from side to side; the first one crawls.
 #
-# **Momentum** (Polyak 1964) remembers. It adds up the gradients in a **velocity** $v$,
-# of which each update keeps the share $\beta$:
+# **Momentum** (Polyak 1964) remembers. It adds up the gradients in a **velocity** $v$, of which each update keeps the
+# share $\beta$:
 #
 # $$ v \leftarrow \beta\, v + g, \qquad x \leftarrow x - \eta\, v . $$
 #
-# By hand, with $\beta = 0.9$ and $v = 0$ at the start. *Along* the valley the gradient
-# hardly changes. Let it be 1 each time: then $v$ is $1$, $1.9$, $2.71$, …, and comes to
-# $1 / (1 - \beta) = 10$. *Across* the valley it changes its sign. Let it be $1$, $-1$,
-# $1$, …: then $v$ is $1$, $-0.1$, $0.91$, …, and swings at last between $\pm 0.53$. So
-# momentum goes ten times as far where gradients agree, and half as far where they
-# cancel.
+# By hand, with $\beta = 0.9$ and $v = 0$ at the start. *Along* the valley the gradient hardly changes. Let it be 1 each
+# time: then $v$ is $1$, $1.9$, $2.71$, …, and comes to $1 / (1 - \beta) = 10$. *Across* the valley it changes its sign.
+# Let it be $1$, $-1$, $1$, …: then $v$ is $1$, $-0.1$, $0.91$, …, and swings at last between $\pm 0.53$. So momentum
+# goes ten times as far where gradients agree, and half as far where they cancel.
 #
-# **Nesterov's momentum** asks for the gradient one step ahead, where the velocity is
-# about to carry $x$. In PyTorch's form $x$ *is* that point ahead. The velocity is the
-# same, and the step is $g + \beta\, v$ with the *new* $v$: the gradient of this update,
-# and already the part $\beta v$ of the next one. For $g = 1$ at the first update
-# $v = 1$, and the step is $\eta \cdot 1.9$.
+# **Nesterov's momentum** asks for the gradient one step ahead, where the velocity is about to carry $x$. In PyTorch's
+# form $x$ *is* that point ahead. The velocity is the same, and the step is $g + \beta\, v$ with the *new* $v$: the
+# gradient of this update, and already the part $\beta v$ of the next one. For $g = 1$ at the first update $v = 1$, and
+# the step is $\eta \cdot 1.9$.
 
 # %% [markdown] exercise="momentum" difficulty=2 importance=5 minutes=25 points=4
 # ### Momentum, plain and Nesterov's
-# Write one update of both. Work on each number of `x` by itself, so that any shape will
-# do. Three rules hold for every optimizer of this lab:
+# Write one update of both. Work on each number of `x` by itself, so that any shape will do. Three rules hold for every
+# optimizer of this lab:
 #
-# - **Leave `x` and `g` as they are** and return new arrays. (`x -= ...` would change
-#   the caller's own.)
-# - **Keep all memory in `state`**, in a dictionary of your making. Two networks that
-#   are trained in turn must not disturb each other.
-# - **The rate can change** from update to update, and it can be an array that NumPy
-#   broadcasts to `x`: a rate for each number, or for each row. So it belongs into the
-#   step, and not into the velocity.
+# - **Leave `x` and `g` as they are** and return new arrays. (`x -= ...` would change the caller's own.)
+# - **Keep all memory in `state`**, in a dictionary of your making. Two networks that are trained in turn must not
+#   disturb each other.
+# - **The rate can change** from update to update, and it can be an array that NumPy broadcasts to `x`: a rate for each
+#   number, or for each row. So it belongs into the step, and not into the velocity.
 #
 # Six digits are enough in this lab: a result in float32 is as right as one in float64.
 
@@ -131,24 +121,21 @@ def momentum(x, g, state, rate, beta=0.9, nesterov=False):
 
 
 # %% [markdown] hint="momentum"
-# What must the next call know of this one? Only that belongs into the state. What
-# stands for "no velocity so far"?
+# What must the next call know of this one? Only that belongs into the state. What stands for "no velocity so far"?
 
 # %% [markdown] hint="momentum"
-# `state.get("velocity", 0)` is the old velocity, or 0. The new one is `beta` times
-# that, plus `g`: return it in a dictionary.
+# `state.get("velocity", 0)` is the old velocity, or 0. The new one is `beta` times that, plus `g`: return it in a
+# dictionary.
 
 # %% [markdown] hint="momentum"
-# The step is `velocity`, or `g + beta * velocity` for Nesterov's. Return
-# `x - rate * step, {"velocity": velocity}`.
+# The step is `velocity`, or `g + beta * velocity` for Nesterov's. Return `x - rate * step, {"velocity": velocity}`.
 
 # %% [markdown] why="momentum"
-# The velocity is made of gradients alone. With the rate in it,
-# $v \leftarrow \beta v - \eta g$, all is the same until the rate changes: then old
-# gradients keep their old rates. Both forms are in use; PyTorch's is the one above.
-# Common mistakes: $(1 - \beta)\, g$ for $g$, which makes steps ten times shorter;
-# Nesterov's step with the *old* velocity (that is plain momentum again); `x -= ...`,
-# which changes the caller's array; a velocity that lives outside of `state`.
+# The velocity is made of gradients alone. With the rate in it, $v \leftarrow \beta v - \eta g$, all is the same until
+# the rate changes: then old gradients keep their old rates. Both forms are in use; PyTorch's is the one above. Common
+# mistakes: $(1 - \beta)\, g$ for $g$, which makes steps ten times shorter; Nesterov's step with the *old* velocity
+# (that is plain momentum again); `x -= ...`, which changes the caller's array; a velocity that lives outside of
+# `state`.
 
 # %% checks="momentum"
 # fmt: off
@@ -254,18 +241,16 @@ lab.check("momentum")
 
 # %% [markdown]
 # ## 2. A rate for every number
-# Momentum has one rate for all. Could each number of $x$ have its own? The number with
-# gradients around 100 should go at a small rate, the one with gradients around 1 at a
-# large one. **RMSProp** (Tieleman & Hinton 2012) divides each gradient by its usual
-# size. It keeps a running mean of *squared* gradients, number by number:
+# Momentum has one rate for all. Could each number of $x$ have its own? The number with gradients around 100 should go
+# at a small rate, the one with gradients around 1 at a large one. **RMSProp** (Tieleman & Hinton 2012) divides each
+# gradient by its usual size. It keeps a running mean of *squared* gradients, number by number:
 #
 # $$ s \leftarrow \alpha\, s + (1 - \alpha)\, g^2, \qquad x \leftarrow x - \eta\, \frac{g}{\sqrt{s} + \varepsilon} . $$
 #
-# $\sqrt{s}$ is a root mean square, hence the name. The tiny $\varepsilon$ saves us from
-# dividing by 0. By hand, with $\alpha = 0.99$, $s = 0$ at first and $g = (1, 100)$:
-# $s = (0.01, 100)$, $\sqrt{s} = (0.1, 10)$, so the step is $\eta \cdot (10, 10)$. Both
-# numbers move equally far, whatever their gradients' size. (A *sum* of squares in place
-# of the mean is AdaGrad, Duchi et al. 2011, whose steps shrink for ever.)
+# $\sqrt{s}$ is a root mean square, hence the name. The tiny $\varepsilon$ saves us from dividing by 0. By hand, with
+# $\alpha = 0.99$, $s = 0$ at first and $g = (1, 100)$: $s = (0.01, 100)$, $\sqrt{s} = (0.1, 10)$, so the step is
+# $\eta \cdot (10, 10)$. Both numbers move equally far, whatever their gradients' size. (A *sum* of squares in place of
+# the mean is AdaGrad, Duchi et al. 2011, whose steps shrink for ever.)
 
 
 # %%
@@ -278,32 +263,30 @@ def rmsprop(x, g, state, rate, alpha=0.99, eps=1e-8):
 print(rmsprop(np.zeros(2), np.array([1.0, 100.0]), {}, rate=1.0)[0].round(3).tolist())
 
 # %% [markdown]
-# **Adam** (Kingma & Ba 2015) is both at once: a running mean $m$ of gradients above the
-# line, as a velocity, and one of their squares, $s$, below it:
+# **Adam** (Kingma & Ba 2015) is both at once: a running mean $m$ of gradients above the line, as a velocity, and one of
+# their squares, $s$, below it:
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2 . $$
 #
-# Both begin at 0, so at first they are far too small. By hand, with $\beta_1 = 0.9$,
-# $\beta_2 = 0.999$ and $g = 3$: $m = 0.3$ and $s = 0.009$, though the gradient is 3 and
-# its square 9. The weights of a mean must add up to 1. Those of the $t$ gradients so
-# far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, add up to $1 - \beta^t$ only.
-# Divide by that:
+# Both begin at 0, so at first they are far too small. By hand, with $\beta_1 = 0.9$, $\beta_2 = 0.999$ and $g = 3$:
+# $m = 0.3$ and $s = 0.009$, though the gradient is 3 and its square 9. The weights of a mean must add up to 1. Those of
+# the $t$ gradients so far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, add up to $1 - \beta^t$ only. Divide by
+# that:
 #
-# $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad x \leftarrow x - \eta\, \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
+# $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad x \leftarrow x - \eta\,
+# \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
 #
-# At $t = 1$: $\hat m = 3$, $\hat s = 9$, and the step is $\eta \cdot 3 / 3 = \eta$.
-# What is stored, and averaged further, is $m$ and $s$ without the correction.
+# At $t = 1$: $\hat m = 3$, $\hat s = 9$, and the step is $\eta \cdot 3 / 3 = \eta$. What is stored, and averaged
+# further, is $m$ and $s$ without the correction.
 #
-# **AdamW** (Loshchilov & Hutter 2019) also shrinks each weight a little in each update:
-# it multiplies $x$ by $1 - \eta \lambda$, beside Adam's step. Before AdamW, people
-# added $\lambda x$ to the gradient. Then it was divided by $\sqrt{\hat s}$ too, so
-# weights with large gradients hardly shrank.
+# **AdamW** (Loshchilov & Hutter 2019) also shrinks each weight a little in each update: it multiplies $x$ by
+# $1 - \eta \lambda$, beside Adam's step. Before AdamW, people added $\lambda x$ to the gradient. Then it was divided by
+# $\sqrt{\hat s}$ too, so weights with large gradients hardly shrank.
 
 # %% [markdown] exercise="adam" difficulty=3 importance=5 minutes=30 points=5
 # ### Adam and AdamW
-# One function for both: with `decay` 0 it is Adam, and otherwise AdamW, with $\lambda$
-# = `decay`. The three rules hold here, too. By AdamW with $\eta = 0.1$ and
-# $\lambda = 0.5$, $x = 10$ and $g = 3$ become $10 \cdot 0.95 - 0.1 = 9.4$.
+# One function for both: with `decay` 0 it is Adam, and otherwise AdamW, with $\lambda$ = `decay`. The three rules hold
+# here, too. By AdamW with $\eta = 0.1$ and $\lambda = 0.5$, $x = 10$ and $g = 3$ become $10 \cdot 0.95 - 0.1 = 9.4$.
 
 
 # %% solution="adam"
@@ -326,24 +309,23 @@ def adam(x, g, state, rate, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
 
 
 # %% [markdown] hint="adam"
-# The state has three entries: two means, and the number of updates so far. With which
-# $t$ does the first update compute?
+# The state has three entries: two means, and the number of updates so far. With which $t$ does the first update
+# compute?
 
 # %% [markdown] hint="adam"
-# Begin with `t = state.get("t", 0) + 1`. Update both means, then make corrected ones
-# *beside* them: `mean / (1 - beta1**t)`.
+# Begin with `t = state.get("t", 0) + 1`. Update both means, then make corrected ones *beside* them: `mean / (1 -
+# beta1**t)`.
 
 # %% [markdown] hint="adam"
-# The step: corrected mean / (`np.sqrt(corrected_square) + eps`). Return
-# `(1 - rate * decay) * x - rate * step` and the state.
+# The step: corrected mean / (`np.sqrt(corrected_square) + eps`). Return `(1 - rate * decay) * x - rate * step` and the
+# state.
 
 # %% [markdown] why="adam"
-# $\varepsilon$ comes after the root of the *corrected* square. For $g = 10^{-8}$ the
-# first step is $\eta \cdot 10^{-8} / (10^{-8} + 10^{-8}) = \eta / 2$; with
-# $\varepsilon$ under the root it is about $\eta / 10{,}000$. Without the correction the
-# first step would be $0.1 / \sqrt{0.001} \approx 3.2$ times as long as the rate. Common
-# mistakes: $t = 0$ in the first update (a division by 0); the corrected means stored,
-# and corrected again; `decay * x` added to the gradient; a decay without the rate.
+# $\varepsilon$ comes after the root of the *corrected* square. For $g = 10^{-8}$ the first step is
+# $\eta \cdot 10^{-8} / (10^{-8} + 10^{-8}) = \eta / 2$; with $\varepsilon$ under the root it is about
+# $\eta / 10{,}000$. Without the correction the first step would be $0.1 / \sqrt{0.001} \approx 3.2$ times as long as
+# the rate. Common mistakes: $t = 0$ in the first update (a division by 0); the corrected means stored, and corrected
+# again; `decay * x` added to the gradient; a decay without the rate.
 
 # %% checks="adam"
 # fmt: off
@@ -404,8 +386,8 @@ lab.check("adam")
 
 # %% [markdown]
 # ### The same as PyTorch
-# Rosenbrock's function $(1 - x_1)^2 + 100\,(x_2 - x_1^2)^2$ is a bent valley. Your
-# functions and five optimizers of PyTorch walk down it for 50 updates, in float64.
+# Rosenbrock's function $(1 - x_1)^2 + 100\,(x_2 - x_1^2)^2$ is a bent valley. Your functions and five optimizers of
+# PyTorch walk down it for 50 updates, in float64.
 
 
 # %%
@@ -433,10 +415,9 @@ if lab.solved("momentum", "adam"):
 
 # %% [markdown]
 # ## 3. Turn the valley
-# RMSProp and Adam give each *number* its own rate. That is what a valley needs whose
-# steep and flat directions are the coordinates. But what if the valley lies at an
-# angle? Then each coordinate is a bit of both. Gradient descent and momentum do not
-# care: if you turn valley and start, their whole path turns with them. Move the slider.
+# RMSProp and Adam give each *number* its own rate. That is what a valley needs whose steep and flat directions are the
+# coordinates. But what if the valley lies at an angle? Then each coordinate is a bit of both. Gradient descent and
+# momentum do not care: if you turn valley and start, their whole path turns with them. Move the slider.
 
 
 # %% tags=["experiment", "drawing"]
@@ -470,11 +451,10 @@ if lab.solved("momentum", "adam"):
 
 # %% [markdown]
 # ### Experiment 1: what does rotation cost?
-# Now in 20 dimensions. The steepest direction is so many times as steep as the flattest
-# one; this is the **condition number**. Each direction brings as much to the loss at
-# the start. How many updates does it take to a thousandth of that loss? Each method
-# runs at its best rate, which must lie inside its grid. It is chosen on other valleys,
-# and for turned ones anew.
+# Now in 20 dimensions. The steepest direction is so many times as steep as the flattest one; this is the **condition
+# number**. Each direction brings as much to the loss at the start. How many updates does it take to a thousandth of
+# that loss? Each method runs at its best rate, which must lie inside its grid. It is chosen on other valleys, and for
+# turned ones anew.
 
 # %%
 guess_turn = predict(
@@ -576,23 +556,19 @@ if lab.solved("momentum", "adam"):
     )
 
 # %% [markdown]
-# **How to read it.** Adam makes a straight valley round, however narrow it is: its line
-# is flat. Turned, it loses that gift, and needs about as many updates as momentum. For
-# momentum the price is 1 by symmetry; what is left is the draw. **How it is misread:**
-# "rotation hurts Adam". Up to condition number 100 it costs hardly anything. And nobody
-# turns a network's parameters at random: that each coordinate *is* something may be why
-# Adam works (Maes et al. 2024).
+# **How to read it.** Adam makes a straight valley round, however narrow it is: its line is flat. Turned, it loses that
+# gift, and needs about as many updates as momentum. For momentum the price is 1 by symmetry; what is left is the draw.
+# **How it is misread:** "rotation hurts Adam". Up to condition number 100 it costs hardly anything. And nobody turns a
+# network's parameters at random: that each coordinate *is* something may be why Adam works (Maes et al. 2024).
 #
 # ## 4. The race
-# Who wins on a network? Every example is noise around one of 128 centres in 32
-# dimensions, and the label is the centre's number. Each batch is drawn anew, so
-# training and held-out loss are the same. A linear rule can solve this, and its loss is
-# **convex**: one bowl, without false bottoms. A network with three hidden layers gets
-# the *same* examples, and its loss is not convex. So the convex task is the control: it
-# differs in the hidden layers alone.
+# Who wins on a network? Every example is noise around one of 128 centres in 32 dimensions, and the label is the
+# centre's number. Each batch is drawn anew, so training and held-out loss are the same. A linear rule can solve this,
+# and its loss is **convex**: one bowl, without false bottoms. A network with three hidden layers gets the *same*
+# examples, and its loss is not convex. So the convex task is the control: it differs in the hidden layers alone.
 #
-# What is measured is the **excess loss**: cross-entropy minus that of the best possible
-# rule, which we know, because we made the centres.
+# What is measured is the **excess loss**: cross-entropy minus that of the best possible rule, which we know, because we
+# made the centres.
 
 
 # %%
@@ -626,8 +602,8 @@ def unpacked(flat, shapes):
 
 
 # %% [markdown]
-# Your optimizers work number by number, so many networks can train at once: `flat` has
-# a row of parameters for each rate and replicate. PyTorch differentiates.
+# Your optimizers work number by number, so many networks can train at once: `flat` has a row of parameters for each
+# rate and replicate. PyTorch differentiates.
 
 
 # %%
@@ -668,10 +644,9 @@ def compete(step, rates, seeds, shapes, noise, updates, batch, **schedule):
 
 
 # %% [markdown]
-# **Your own optimizer.** The race has a lane for it. Below stands one that takes only
-# the *sign* of a mean gradient, so that every number moves by exactly the rate (Signum,
-# Bernstein et al. 2018). Replace it by whatever you like. If its best rate is at the
-# edge of its grid, an error says so: move the grid.
+# **Your own optimizer.** The race has a lane for it. Below stands one that takes only the *sign* of a mean gradient, so
+# that every number moves by exactly the rate (Signum, Bernstein et al. 2018). Replace it by whatever you like. If its
+# best rate is at the edge of its grid, an error says so: move the grid.
 
 
 # %% tags=["experiment"]
@@ -693,9 +668,8 @@ FACTORS = 2.0 ** np.arange(-2, 3)  # of the rates in a grid: two below, two abov
 
 # %% [markdown]
 # ### Experiment 2: Adam against momentum
-# Both have a velocity; Adam divides, too. So what differs is the division. Each runs at
-# five rates, and the best one is chosen on validation examples; then the test examples
-# are looked at, once.
+# Both have a velocity; Adam divides, too. So what differs is the division. Each runs at five rates, and the best one is
+# chosen on validation examples; then the test examples are looked at, once.
 
 # %%
 guess_race = predict(
@@ -751,37 +725,30 @@ if lab.solved("momentum", "adam"):
     )
 
 # %% [markdown]
-# **How to read it.** With the same examples and budget, Adam's division pays on the
-# network and costs on the convex task. A likely reason: layers have gradients of
-# different sizes, and one rate must serve them all. **How it is misread:** "Adam is
-# better". It ended lower *here, after so few updates*. Nor do adaptive methods win only
-# where the loss is not convex: with classes that are rare, as words are, Adam beats
-# gradient descent on a linear model, too (Kunstner et al. 2024). Change the class
-# frequencies in `world` and see.
+# **How to read it.** With the same examples and budget, Adam's division pays on the network and costs on the convex
+# task. A likely reason: layers have gradients of different sizes, and one rate must serve them all. **How it is
+# misread:** "Adam is better". It ended lower *here, after so few updates*. Nor do adaptive methods win only where the
+# loss is not convex: with classes that are rare, as words are, Adam beats gradient descent on a linear model, too
+# (Kunstner et al. 2024). Change the class frequencies in `world` and see.
 
 # %% [markdown]
 # ## 5. A rate that changes
-# Far from the bottom you want long steps. Near it, the noise of the batches throws you
-# about, the farther the longer your steps are. So let the rate fall. A **schedule** is
-# a factor for each update, counted 0, 1, 2, …; the rate is this factor times the **peak
-# rate**. Beside a **constant** rate, four are in daily use, for update $u$ of $n$:
+# Far from the bottom you want long steps. Near it, the noise of the batches throws you about, the farther the longer
+# your steps are. So let the rate fall. A **schedule** is a factor for each update, counted 0, 1, 2, …; the rate is this
+# factor times the **peak rate**. Beside a **constant** rate, four are in daily use, for update $u$ of $n$:
 #
-# - **step**: the factor is multiplied by 0.1 every $n/3$ updates,
-#   `0.1 ** (3 * u // n)`;
-# - **exponential**: by the same share in each update, `0.01 ** (u / n)`, from 1 to
-#   0.01;
-# - **cosine** (Loshchilov & Hutter 2017): half a wave, from 1 down to 0,
-#   $\tfrac12 (1 + \cos(\pi u / n))$ at update $u$ of $n$. With $n = 4$ that is 1,
-#   0.854, ½, 0.146, and 0 after the last update;
-# - **warm-up, then cosine**: for the first $w$ updates it *rises*, in equal steps from
-#   $1/w$ to 1: with $w = 4$ it is ¼, ½, ¾, 1. Then the half wave fills the updates that
-#   are left, and begins with 1 again.
+# - **step**: the factor is multiplied by 0.1 every $n/3$ updates, `0.1 ** (3 * u // n)`;
+# - **exponential**: by the same share in each update, `0.01 ** (u / n)`, from 1 to 0.01;
+# - **cosine** (Loshchilov & Hutter 2017): half a wave, from 1 down to 0, $\tfrac12 (1 + \cos(\pi u / n))$ at update $u$
+#   of $n$. With $n = 4$ that is 1, 0.854, ½, 0.146, and 0 after the last update;
+# - **warm-up, then cosine**: for the first $w$ updates it *rises*, in equal steps from $1/w$ to 1: with $w = 4$ it is
+#   ¼, ½, ¾, 1. Then the half wave fills the updates that are left, and begins with 1 again.
 
 # %% [markdown] exercise="schedules" difficulty=2 importance=4 minutes=20 points=4
 # ### Cosine and warm-up
-# Write the factors. `update` and the other counts are whole numbers. For a warm-up of 4
-# in 14 updates, the factors of updates 0 to 4 are ¼, ½, ¾, 1, 1, and that of update 9,
-# in the middle of the ten that are left, is ½. With `warm` 0 there is no warm-up.
+# Write the factors. `update` and the other counts are whole numbers. For a warm-up of 4 in 14 updates, the factors of
+# updates 0 to 4 are ¼, ½, ¾, 1, 1, and that of update 9, in the middle of the ten that are left, is ½. With `warm` 0
+# there is no warm-up.
 
 
 # %% solution="schedules"
@@ -806,22 +773,18 @@ def warm_cosine(update, updates, warm):
 
 
 # %% [markdown] hint="schedules"
-# `math.cos(math.pi * share)` falls from 1 to −1 while `share` goes from 0 to 1. How do
-# you make 1 to 0 of that?
+# `math.cos(math.pi * share)` falls from 1 to −1 while `share` goes from 0 to 1. How do you make 1 to 0 of that?
 
 # %% [markdown] hint="schedules"
-# Warm-up has two branches: `update < warm`, and all others. The first update goes at
-# $1/w$, not at 0.
+# Warm-up has two branches: `update < warm`, and all others. The first update goes at $1/w$, not at 0.
 
 # %% [markdown] hint="schedules"
-# First branch: `(update + 1) / warm`. In the second one, `update - warm` of a wave of
-# `updates - warm` is over.
+# First branch: `(update + 1) / warm`. In the second one, `update - warm` of a wave of `updates - warm` is over.
 
 # %% [markdown] why="schedules"
-# The updates are counted from 0, hence the `+ 1` in warm-up: a factor of 0 would waste
-# the first update. Common mistakes: a whole wave ($2\pi$), which comes up again; a
-# warm-up that is a factor of a cosine begun at update 0, so that the peak is never
-# reached.
+# The updates are counted from 0, hence the `+ 1` in warm-up: a factor of 0 would waste the first update. Common
+# mistakes: a whole wave ($2\pi$), which comes up again; a warm-up that is a factor of a cosine begun at update 0, so
+# that the peak is never reached.
 
 # %% checks="schedules"
 # fmt: off
@@ -888,9 +851,8 @@ lab.check("schedules")
 
 # %% [markdown]
 # ### Five schedules, two budgets
-# A linear rule for 16 classes that overlap, momentum, batches of 32. Each schedule runs
-# at its own best peak rate, for 100 updates and for 1,000. A replicate is the mean over
-# two tasks.
+# A linear rule for 16 classes that overlap, momentum, batches of 32. Each schedule runs at its own best peak rate, for
+# 100 updates and for 1,000. A replicate is the mean over two tasks.
 
 
 # %% tags=["experiment"]
@@ -951,20 +913,16 @@ if lab.solved("momentum", "schedules"):
     )
 
 # %% [markdown]
-# **How to read it.** After 100 updates there is still a way to go: schedules gain
-# little, and those that fall early lose. After 1,000 a constant rate is stuck at the
-# level of its noise: the best one is a compromise, small enough for the end and too
-# small for the start. **How it is misread:** "exponential is the best schedule". Which
-# one wins depends on budget and noise. And all must know the budget: a cosine for 1,000
-# updates that you stop at 500 has not landed.
+# **How to read it.** After 100 updates there is still a way to go: schedules gain little, and those that fall early
+# lose. After 1,000 a constant rate is stuck at the level of its noise: the best one is a compromise, small enough for
+# the end and too small for the start. **How it is misread:** "exponential is the best schedule". Which one wins depends
+# on budget and noise. And all must know the budget: a cosine for 1,000 updates that you stop at 500 has not landed.
 #
 # ## 6. Where warm-up decides
-# Why begin with *small* steps, farthest away? Take a **transformer** (notebook 03). All
-# you need of it here: it reads eight symbols, and keeps 16 numbers for each. A layer
-# lets each place take from the others (attention), then passes it through a small
-# network; both are added to what was there, as in a residual network. **Layer
-# normalisation** keeps the sizes in check (notebook 02). *Where* it stands makes the
-# difference:
+# Why begin with *small* steps, farthest away? Take a **transformer** (notebook 03). All you need of it here: it reads
+# eight symbols, and keeps 16 numbers for each. A layer lets each place take from the others (attention), then passes it
+# through a small network; both are added to what was there, as in a residual network. **Layer normalisation** keeps the
+# sizes in check (notebook 02). *Where* it stands makes the difference:
 #
 # - **post-norm**, as in the first transformers: $h \leftarrow \text{norm}(h + f(h))$;
 # - **pre-norm**, as in GPT-2 and most since: $h \leftarrow h + f(\text{norm}(h))$.
@@ -999,12 +957,10 @@ def reversing(flat, symbols, pre_norm):
 
 # %% [markdown]
 # ### Experiment 3: warm-up
-# Adam, 260 updates. With warm-up the factor rises in equal steps for 130 updates and
-# stays at 1. Two controls: the pre-norm transformer; and **the same factors in reverse
-# order**, so that the small steps come last. These have the same mean rate. If warm-up
-# only helped because its steps are shorter, the order would not matter. At the highest
-# rate a replicate of post-norm is the median of three transformers, since now and then
-# one is lucky.
+# Adam, 260 updates. With warm-up the factor rises in equal steps for 130 updates and stays at 1. Two controls: the
+# pre-norm transformer; and **the same factors in reverse order**, so that the small steps come last. These have the
+# same mean rate. If warm-up only helped because its steps are shorter, the order would not matter. At the highest rate
+# a replicate of post-norm is the median of three transformers, since now and then one is lucky.
 
 # %%
 guess_warm = predict(
@@ -1084,32 +1040,30 @@ if lab.solved("adam"):
     )
 
 # %% [markdown]
-# **How to read it.** A few long steps at the start ruin the post-norm network for good:
-# it guesses. Short steps at the end repair nothing. Pre-norm is not in that danger.
-# **How it is misread:** "without warm-up it cannot be trained". Look at the left panel:
-# at a small constant rate it learns as well. What warm-up buys is *room*: higher rates,
-# and less care in choosing them. Kalra and Barkeshli (2024) find the same in larger
-# networks.
+# **How to read it.** A few long steps at the start ruin the post-norm network for good: it guesses. Short steps at the
+# end repair nothing. Pre-norm is not in that danger. **How it is misread:** "without warm-up it cannot be trained".
+# Look at the left panel: at a small constant rate it learns as well. What warm-up buys is *room*: higher rates, and
+# less care in choosing them. Kalra and Barkeshli (2024) find the same in larger networks.
 #
 # ## 7. When the gradient explodes
-# Some losses have cliffs. Apply the *same* unit 50 times in a row,
-# $h \leftarrow \tanh(w h + b)$, and ask that $h$ ends at 0.9. This is the smallest
-# recurrent network (lab 6). Its slope along $w$ has 50 factors, one for each time. If
-# they stretch, the slope **explodes**: it is a cliff, and one step throws you far away.
+# Some losses have cliffs. Apply the *same* unit 50 times in a row, $h \leftarrow \tanh(w h + b)$, and ask that $h$ ends
+# at 0.9. This is the smallest recurrent network (lab 6). Its slope along $w$ has 50 factors, one for each time. If they
+# stretch, the slope **explodes**: it is a cliff, and one step throws you far away.
 #
-# **Clipping** (Pascanu et al. 2013) keeps the gradient's direction and limits its
-# length. With $n$ the **global norm**, over *all* numbers of all arrays together:
+# **Clipping** (Pascanu et al. 2013) keeps the gradient's direction and limits its length. With $n$ the **global norm**,
+# over *all* numbers of all arrays together:
 #
-# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad g_k \leftarrow g_k \cdot \min\left(1, \frac{\text{limit}}{n}\right) . $$
+# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad g_k \leftarrow g_k \cdot \min\left(1,
+# \frac{\text{limit}}{n}\right) . $$
 #
-# By hand: the gradients $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become
-# $(0.6, 0)$ and $(0.8)$. With the limit 10 they stay.
+# By hand: the gradients $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become $(0.6, 0)$ and $(0.8)$. With the
+# limit 10 they stay.
 
 # %% [markdown] exercise="clip" difficulty=2 importance=4 minutes=20 points=3
 # ### Clip by the global norm
-# Write it for a list of arrays, one for each layer, of any shapes. Return *new* arrays,
-# below the limit too, and the norm before clipping. Gradients that are all 0 stay 0.
-# (PyTorch divides by $n + 10^{-6}$. Do so if you like: six digits are enough.)
+# Write it for a list of arrays, one for each layer, of any shapes. Return *new* arrays, below the limit too, and the
+# norm before clipping. Gradients that are all 0 stay 0. (PyTorch divides by $n + 10^{-6}$. Do so if you like: six
+# digits are enough.)
 
 
 # %% solution="clip"
@@ -1133,18 +1087,16 @@ def clip(gradients, limit):
 # One norm for all arrays, so one factor for all of them. When is the factor 1?
 
 # %% [markdown] hint="clip"
-# Add up `(g**2).sum()` over the arrays for the square of the norm. Clip where the norm
-# is above the limit: then it is not 0.
+# Add up `(g**2).sum()` over the arrays for the square of the norm. Clip where the norm is above the limit: then it is
+# not 0.
 
 # %% [markdown] hint="clip"
-# `factor = limit / norm if norm > limit else 1.0`, and then a new list with
-# `factor * g` for each array.
+# `factor = limit / norm if norm > limit else 1.0`, and then a new list with `factor * g` for each array.
 
 # %% [markdown] why="clip"
-# One factor for all arrays keeps the direction of the whole gradient. Clipping each
-# array, or each number, by itself bends it (PyTorch has that as `clip_grad_value_`).
-# Common mistakes: scaling short gradients *up* to the limit; `g *= factor`, which
-# changes the caller's arrays; a sum of norms instead of the norm of all.
+# One factor for all arrays keeps the direction of the whole gradient. Clipping each array, or each number, by itself
+# bends it (PyTorch has that as `clip_grad_value_`). Common mistakes: scaling short gradients *up* to the limit; `g *=
+# factor`, which changes the caller's arrays; a sum of norms instead of the norm of all.
 
 
 # %% checks="clip"
@@ -1208,9 +1160,8 @@ lab.check("clip")
 
 # %% [markdown]
 # ### On the edge of a cliff
-# Find the edge: the weight where $h$ ends at 0. Descend from there for 300 updates, at
-# nine rates, clipped at 1 or not. The control is the same unit, applied only twice: it
-# has no cliff. Nothing here is random.
+# Find the edge: the weight where $h$ ends at 0. Descend from there for 300 updates, at nine rates, clipped at 1 or not.
+# The control is the same unit, applied only twice: it has no cliff. Nothing here is random.
 
 
 # %%
@@ -1245,46 +1196,38 @@ if lab.solved("clip"):
         print(f"{times} times, down to 0: as it is {down[0]}, clipped {down[1]}")
 
 # %% [markdown]
-# **How to read it.** A rate that is right elsewhere throws $w$ off the edge, so far
-# that $\tanh$ is flat and no slope leads back. A rate that is small enough for the edge
-# is too small for all the rest. Clipped, the step over the edge is as long as any
-# other. **How it is misread:** "clipping cures recurrent networks". It tames slopes
-# that explode; one that *vanishes* it cannot bring back (lab 6).
+# **How to read it.** A rate that is right elsewhere throws $w$ off the edge, so far that $\tanh$ is flat and no slope
+# leads back. A rate that is small enough for the edge is too small for all the rest. Clipped, the step over the edge is
+# as long as any other. **How it is misread:** "clipping cures recurrent networks". It tames slopes that explode; one
+# that *vanishes* it cannot bring back (lab 6).
 #
 # ## 8. Today
-# AdamW with warm-up, a cosine or a straight line down, and clipping at norm 1 has been
-# the usual way to train language models. *Disputed is how much the choice matters.*
-# Wilson et al. (2017) found that adaptive methods generalise worse; Choi et al. (2019)
-# that with all settings tuned Adam never does worse than momentum, which it contains as
-# a limit. Of fifteen optimizers Schmidt et al. (2021) found no clear winner. Muon
-# (Jordan et al. 2024) gives whole *matrices* a rate.
+# AdamW with warm-up, a cosine or a straight line down, and clipping at norm 1 has been the usual way to train language
+# models. *Disputed is how much the choice matters.* Wilson et al. (2017) found that adaptive methods generalise worse;
+# Choi et al. (2019) that with all settings tuned Adam never does worse than momentum, which it contains as a limit. Of
+# fifteen optimizers Schmidt et al. (2021) found no clear winner. Muon (Jordan et al. 2024) gives whole *matrices* a
+# rate.
 #
-# **Limits of this evidence.** Small networks, generated tasks, few updates, loss and
-# not accuracy. Only rates were tuned, at steps of two; $\beta$ and $\varepsilon$ stood
-# at their defaults. All optimizers of the race had the same number of updates, not the
-# same time.
+# **Limits of this evidence.** Small networks, generated tasks, few updates, loss and not accuracy. Only rates were
+# tuned, at steps of two; $\beta$ and $\varepsilon$ stood at their defaults. All optimizers of the race had the same
+# number of updates, not the same time.
 #
 # ### Your turn
-# 1. *A puzzle.* Run `rmsprop` in experiment 1, straight valleys, at rates up to 32. It
-#    needs a handful of updates, whatever the condition number. What does the first,
-#    huge step leave in its mean square? Does it survive noise?
-# 2. *Win the race.* Write Nadam (Adam whose step looks ahead as Nesterov's; compare
-#    with `torch.optim.NAdam`) or a cyclical rate (Smith 2017) as `mine`. Can you win on
-#    the network without losing on the convex task? Make a claim.
+# 1. *A puzzle.* Run `rmsprop` in experiment 1, straight valleys, at rates up to 32. It needs a handful of updates,
+#    whatever the condition number. What does the first, huge step leave in its mean square? Does it survive noise?
+# 2. *Win the race.* Write Nadam (Adam whose step looks ahead as Nesterov's; compare with `torch.optim.NAdam`) or a
+#    cyclical rate (Smith 2017) as `mine`. Can you win on the network without losing on the convex task? Make a claim.
 #
 # ### References
-# - Polyak 1964 (momentum); Duchi et al. 2011 (AdaGrad), JMLR; Tieleman & Hinton 2012
-#   (RMSProp), Coursera lecture 6.5
-# - Kingma & Ba 2015 (Adam), Loshchilov & Hutter 2017 (SGDR), 2019 (AdamW), all ICLR;
-#   Robbins & Monro 1951; Smith 2017, WACV
-# - Pascanu et al. 2013, Bernstein et al. 2018 (signSGD), Xiong et al. 2020, Schmidt et
-#   al. 2021, all ICML
-# - Kalra & Barkeshli 2024, *Why warmup the learning rate?*, Kunstner et al. 2024,
-#   *Heavy-tailed class imbalance and why Adam outperforms gradient descent on language
-#   models*, Wilson et al. 2017, *The marginal value of adaptive methods*, all NeurIPS
-# - Choi et al. 2019, *On empirical comparisons of optimizers for deep learning*; Jordan
-#   et al. 2024, *Muon*; Maes et al. 2024, *Understanding Adam requires better rotation
-#   dependent assumptions*
+# - Polyak 1964 (momentum); Duchi et al. 2011 (AdaGrad), JMLR; Tieleman & Hinton 2012 (RMSProp), Coursera lecture 6.5
+# - Kingma & Ba 2015 (Adam), Loshchilov & Hutter 2017 (SGDR), 2019 (AdamW), all ICLR; Robbins & Monro 1951; Smith 2017,
+#   WACV
+# - Pascanu et al. 2013, Bernstein et al. 2018 (signSGD), Xiong et al. 2020, Schmidt et al. 2021, all ICML
+# - Kalra & Barkeshli 2024, *Why warmup the learning rate?*, Kunstner et al. 2024, *Heavy-tailed class imbalance and why
+#   Adam outperforms gradient descent on language models*, Wilson et al. 2017, *The marginal value of adaptive methods*,
+#   all NeurIPS
+# - Choi et al. 2019, *On empirical comparisons of optimizers for deep learning*; Jordan et al. 2024, *Muon*; Maes et
+#   al. 2024, *Understanding Adam requires better rotation dependent assumptions*
 
 # %% tags=["nbval-ignore-output"]
 check.progress()
