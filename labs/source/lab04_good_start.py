@@ -1219,7 +1219,7 @@ if lab.solved("contrastive_divergence"):
         alt="Accuracy of six sigmoid layers from five starts. Xavier's and the "
         "shuffled start stay at chance. The pretrained start, the random start times "
         "four and batch norm are high.",
-        caption="A dot is a replicate at the best rate; grey lines join the same digits.",
+        caption="A dot is a replicate at the best rate; lines join the same digits.",
     )
 
 # %% tags=["experiment"]
