@@ -1240,7 +1240,7 @@ if lab.solved("contrastive_divergence"):
         at_least=0.8,
         control=by_start["Xavier"],
         control_is="Xavier's start as it is",
-        source="Sutskever et al. 2013 (good random starts need no pretraining)",
+        source="Sutskever et al. 2013 (a well-designed random start, with momentum)",
         scale="logit",
         trials=TEST_SIZE,
     )
