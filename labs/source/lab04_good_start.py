@@ -1054,6 +1054,8 @@ def machine(make):
     v, W, b, noise = make.rng.integers(0, 5, (n, d)) / 4, make.numbers(d, m), make.numbers(m), make.rng.random((n, m))
     if make.kind == "zeros":
         v[0], b, noise[0], W[-1] = 0, 0 * b, 0.5, 1 / 2
+    if make.kind == "large":  # for the first hidden unit, sums that no float32 exponential holds
+        v[0, 0], W[:, 0], b[0] = 1, 1024, 0
     return tuple(tensor.float() for tensor in tensors(v, W, make.numbers(d), b, noise))  # as digits are
 def by_free_energy(v, W, a, b, noise):
     """The gradient of mean F(v') - mean F(v), by PyTorch."""
