@@ -140,11 +140,14 @@ agrees(
 # fmt: off
 def step_inputs(make):
     """The first number is at the threshold exactly, or a little above or below."""
-    shape = (make.size(1, 8),) if make.number % 2 else (make.size(1, 5), make.size(1, 4))
+    least = 1 + (make.kind == "large")
+    shape = (make.size(least, 8),) if make.number % 2 else (make.size(least, 5), make.size(1, 4))
     rate, penalty = make.one_of((0.5, 2.0), (0.25, 1.0), (2.0, 0.125), (1.0, 0.0), (0.125, 8.0), (0.0, 1.0), (0.5, 1.0))
     penalty *= {"large": 1024.0, "tiny": 2.0**-20}.get(make.kind, 1.0)
     weights, gradient = make.numbers(*shape), make.numbers(*shape)
     near = make.one_of(0.0, 0.0, 1.0, -1.0) * rate * penalty / 8
+    if make.kind in ("large", "doubled") and weights.size > 1:  # one that stays large, and one that leaves 0
+        weights.flat[-1], gradient.flat[-1] = (4096, 0) if make.kind == "large" else (0, 4)
     weights.flat[0] = make.one_of(1, -1) * (rate * penalty + near) + rate * gradient.flat[0]
     return *tensors(weights, gradient), rate, penalty
 def soft(weights, gradient, rate, penalty):
@@ -185,6 +188,8 @@ def machine(make):
     v, W, b, noise = make.rng.integers(0, 5, (n, d)) / 4, make.numbers(d, m), make.numbers(m), make.rng.random((n, m))
     if make.kind == "zeros":
         v[0], b, noise[0], W[-1] = 0, 0 * b, 0.5, 1 / 2
+    if make.kind == "large":  # for the first hidden unit, sums that no float32 exponential holds
+        v[0, 0], W[:, 0], b[0] = 1, 1024, 0
     return tuple(tensor.float() for tensor in tensors(v, W, make.numbers(d), b, noise))  # as digits are
 def by_free_energy(v, W, a, b, noise):
     """The gradient of mean F(v') - mean F(v), by PyTorch."""
