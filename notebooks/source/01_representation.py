@@ -10,7 +10,7 @@
 #
 # 1. **estimate** how many coordinates data need, and test what the estimate rests on;
 # 2. **compare** linear, curved and supervised codes of the same data by one measure;
-# 3. **name** three things that a t-SNE picture shows and the data do not have;
+# 3. **name** three ways in which a t-SNE picture misreports the data;
 # 4. **measure** what a layer makes easy to read, on signals that no network has seen;
 # 5. **separate** what training put into a layer from what the architecture decides.
 #
@@ -268,13 +268,14 @@ figures.show(
 # number of points, so there is no *true* number here. Compare equally many points.
 #
 # Even so the middle panel is a trap. "A Gaussian per class closes part of the gap, so
-# the classes explain that part" is tempting, and wrong. A group that lies apart finds
-# its neighbours among a tenth of the points, and fewer points mean lower estimates. So
-# groups without any meaning close a part, too, once they are moved apart. Classes lie
-# apart by themselves: moving them changes nothing. What they add is the step from the
-# random groups to the classes, both apart: it is there in every replicate, but too
-# small for its spread to be claimed. (Each dot is the mean of five draws, and the claim
-# below uses the mean over the three numbers of points.)
+# the classes explain that part" is tempting, and says too much. A group that lies apart
+# finds its neighbours among a tenth of the points, and fewer points mean lower
+# estimates. So groups without any meaning close most of that part, too, once they are
+# moved apart. Classes lie apart by themselves: moving them changes next to nothing.
+# What their own *shapes* add can only be the rest, the step from the random groups to
+# the classes, both apart. It is small and there in every replicate: an observation, for
+# which no threshold was set. (Each dot is the mean of five draws, and the claim below
+# uses the mean over the three numbers of points.)
 
 # %%
 claim(
@@ -347,11 +348,12 @@ print("solved by turns, a linear autoencoder ends in the plane of PCA")
 # %% [markdown]
 # The judge is the same for all codes: of the ten training digits with the nearest
 # codes, the majority names the test digit. Networks are trained by **Adam**: gradient
-# descent that divides each parameter's step by the recent size of its gradient. Each
-# kind of network has the learning rate that this judge found best on validation digits
-# of 8 to 20 other splits; it lies inside a grid of factors of two. (Only the linear
-# autoencoder is as good at every rate, and gets the autoencoder's.) Networks also
-# differ by where they start: a replicate is the mean of two.
+# descent that divides each parameter's step by the recent size of its gradient. The
+# rate falls to zero along half a cosine. Each kind of network has the learning rate
+# that this judge found best on validation digits of 8 to 20 other splits; it lies
+# inside a grid of factors of two. (Only the linear autoencoder is as good at every
+# rate, and gets the autoencoder's.) Networks also differ by where they start: a
+# replicate is the mean of two.
 #
 # labkit's `Ensemble` trains all replicates in one call: separate networks, stacked. The
 # appendix builds its core, and shows that each network ends where `fit` would end.
@@ -450,8 +452,8 @@ figures.show(
 # %% [markdown]
 # PCA and the linear autoencoder look at one plane, as the cell above asserts; so only
 # PCA is drawn. The linear bottleneck is told the labels, but no plane that it finds
-# keeps ten classes well apart. The autoencoder sees no label and gains more, because it
-# may bend.
+# keeps ten classes well apart. The autoencoder sees no label (only the choice of its
+# learning rate did) and gains more, because it may bend.
 
 
 # %%
@@ -530,8 +532,9 @@ def first_near_far(generator):
 # For the clouds these are ratios of widths and of distances. For the square it is the
 # **Clark–Evans ratio**: the mean distance to the nearest neighbour, over what points
 # thrown evenly on the same area would have, $\tfrac12 \sqrt{\text{area} / n}$. It is
-# about 1 for points thrown evenly and smaller where they clump. It looks only as far as
-# the nearest neighbour: large voids between strands escape it.
+# about 1 for points thrown evenly, smaller where they clump, and larger where they keep
+# apart. It looks only as far as the nearest neighbour: large voids between strands
+# escape it.
 
 
 # %%
@@ -664,7 +667,8 @@ figures.slider(
 # %% [markdown]
 # The square is flat already: nothing had to be left out to draw it. Its clumps are
 # t-SNE's work, and they go as the perplexity grows. The ratio recovers before the
-# picture does: move the slider, and look for voids that the ratio does not see.
+# picture does, and at 30 even overshoots: neighbours keep more equal distances than
+# points thrown evenly. Move the slider, and look for voids that the ratio does not see.
 
 # %%
 STATEMENTS = {  # each with its perplexity and its threshold
@@ -910,9 +914,10 @@ figures.show(
 #
 # And look at the stars. They are what you would report from training signals: a layer
 # that sorts them nearly perfectly, because the network has met each of them. The
-# crosses are the same probe on fresh signals. With long training the signals of a class
-# even move onto one point, which is called **neural collapse** (Papyan, Han & Donoho
-# 2020); Hui, Belkin & Nakkiran 2022 find that fresh examples do not follow.
+# crosses are the same probe on fresh signals. With long training the *training* signals
+# of a class even move towards one point in the last layer, which is called **neural
+# collapse** (Papyan, Han & Donoho 2020); Hui, Belkin & Nakkiran 2022 find that fresh
+# examples do not follow.
 
 
 # %%
@@ -958,9 +963,10 @@ guess_shift.resolve([change <= -0.1, abs(change) < 0.1, change >= 0.1])
 # the answers to others: here it brings out the shift and hides the shear. Perhaps a
 # network must find out *where* a stroke is to tell *which* it is, while the tilt only
 # disturbs. But random layers bring out much of the shift, too. And shuffled labels hide
-# a good part of the shear in as many updates: training as such does that, and the class
-# does the rest. "Hard to read" does not mean "gone": whoever stores representations in
-# place of signals, for privacy's sake, has shown nothing yet.
+# a good part of the shear, too, in as many updates. Those networks fit only a part of
+# their labels, so how much of the last step is the class, and how much is further
+# training, is open. "Hard to read" does not mean "gone": whoever stores representations
+# in place of signals, for privacy's sake, has shown nothing yet.
 #
 # ### Look at the weights
 #
@@ -1066,11 +1072,11 @@ claim(
 # $$ h_c[t] = \phi\Big(b_c + \sum_{c'} \sum_{k=-2}^{2} w_{c c' k}\,
 # x_{c'}[t + k]\Big). $$
 #
-# Here the signal is closed to a circle (**circular padding**). The output says *what*
-# was found *where*. The **head**, the part that comes next, decides whether the "where"
-# survives: a **flattened** head takes all $16 \times 40$ numbers, **global max
-# pooling** hands on only the largest value of each of the 16 filters. (Lab 5 builds all
-# of this.)
+# Here $\phi$ is ReLU, $c'$ runs over the filters of the layer before, and the signal is
+# closed to a circle (**circular padding**). The output says *what* was found *where*.
+# The **head**, the part that comes next, decides whether the "where" survives: a
+# **flattened** head takes all $16 \times 40$ numbers, **global max pooling** hands on
+# only the largest value of each of the 16 filters. (Lab 5 builds all of this.)
 
 
 # %%
@@ -1258,18 +1264,20 @@ guess_head.resolve([blind, not (blind or mixed_best), mixed_best])
 # that gives no more than mixtures. Not the maximum: the means, which are linear, come
 # close. Positive weights get part of the way, because a sum of positive numbers is
 # partly blind to the place already. What helps is that the place is gone: a probe on
-# mixtures would have to find each stroke at each place. All 640 numbers tell the class
-# no better than 16 maxima do. Pooling assumes that the place does not matter, and for
-# the class that is right.
+# mixtures would have to find each stroke at each place. A probe fitted on 4000 signals
+# reads the class no better from all 640 numbers than from 16 maxima, although they hold
+# all that the means hold: it would have to find the right sums itself. Pooling assumes
+# that the place does not matter, and for the class that is right.
 #
 # For whoever needs the place, pooling is a loss. It is certain for an **exact turn**: a
 # signal and its turned copy become the same numbers, so nothing that comes after can
 # tell them apart, however it is trained. The data's shift is only *nearly* a turn, for
 # tilt and noise come after it. A probe reads next to nothing of it here; a pooled
 # network that is *trained* on the shift may find some (exercise 3). A flattened head
-# keeps the place unasked, and training on the class even brings it out: compare the
-# rows. So a part of a *learned* representation is designed. But do not read
-# "convolutional networks ignore the place": the head decides.
+# keeps the place unasked, and after training more of it can be read: compare the rows.
+# (Whether the class did that, networks trained on shuffled labels would have to tell;
+# here there are none.) So a part of a *learned* representation is designed. But do not
+# read "convolutional networks ignore the place": the head decides.
 #
 # ## 5. The record, and what a reviewer would ask
 #
@@ -1310,8 +1318,9 @@ ledger.query(WHAT, [ledger.session()])
 # - **D**: *Each MNIST-1D replicate is a new data set. Which one was model 40 trained
 #   on?* Each run points to its split, and the ledger keeps a **fingerprint** of each
 #   split: 64 characters that change when a single number of the data does.
-# - **A**: *You say training did it. Did you try another architecture?* Section 4 did,
-#   before any training.
+# - **A**: *You say training did it. Did you try another architecture?* Only in part:
+#   section 4 reads convolutional networks before and after training, but none with
+#   shuffled labels.
 # - **E**: *You probed for class, shift and shear. What else can be read from these
 #   layers?* Nobody knows. A probe finds only what someone thought of.
 # - **G**: *Who may use these representations, and for what?* So far nobody has written
@@ -1320,19 +1329,20 @@ ledger.query(WHAT, [ledger.session()])
 # ## 6. What you can do now
 #
 # **So what shape is a representation?** It has none of its own. How many numbers a
-# digit needs depends on how closely you look, but they are fewer than a Gaussian of its
-# class would need. Two numbers keep what they were trained for. A picture adds shapes
-# that the data do not have. And a layer has the shape that signals, labels and
-# architecture give it together; with a control for each of them you can tell their
-# parts apart.
+# digit needs depends on how closely you look; among equally many points the estimate is
+# lower than for a Gaussian of its class. What two numbers keep depends on what they
+# were trained for, and on whether the map may bend: the autoencoder kept much of the
+# class without being told it. A picture adds shapes that the data do not have. And a
+# layer has the shape that signals, labels and architecture give it together; with a
+# control for each of them you can tell their parts apart.
 #
 # You can now
 #
 # 1. **Estimate** how many coordinates data need, and find out what the estimate rests
 #    on (section 1).
 # 2. **Compare** linear, curved and supervised codes by one measure (section 2).
-# 3. **Name** three things that a t-SNE picture invents: clumps, sizes, distances
-#    (section 2).
+# 3. **Name** three ways in which a t-SNE picture misreports the data: clumps, equal
+#    sizes, similar gaps (section 2).
 # 4. **Measure** what a layer makes easy to read, on fresh signals (section 3).
 # 5. **Separate** what training put into a layer from what the architecture decides
 #    (sections 3 and 4).
@@ -1342,11 +1352,13 @@ ledger.query(WHAT, [ledger.session()])
 # intervals of sections 1 and 2 are too narrow for digits in general. Probes are linear:
 # what they miss may still be there. TwoNN depends on the number of points and says too
 # little above ten. The t-SNE claims are on clouds of equal counts, each at one
-# perplexity. All networks are trained for a budget of updates, at learning rates that
-# are each the best of a grid of factors of two and lie inside it, but for the linear
-# autoencoder's, chosen on the validation data of 4 to 20 replicates that are not used
-# here. Another budget may have another best rate. Thresholds come from a pilot with 20
-# other replicates on one machine.
+# perplexity. All networks are trained for a budget of updates; another budget may have
+# another best rate. Learning rates are each the best of a grid of factors of two and
+# lie inside it, but for the linear autoencoder and the networks with shuffled labels or
+# exchanged numbers, which get their counterpart's. They were chosen on 4 to 20 other
+# replicates: for MNIST-1D other signals, for digits other splits of the same 1797
+# pictures, test digits among them. Thresholds come from a pilot with 20 other
+# replicates on one machine.
 #
 # ### Your turn
 #
@@ -1410,9 +1422,10 @@ print("each replicate of the Ensemble is the network that fit would have trained
 # ## References
 #
 # - Alain & Bengio 2016, *Understanding intermediate layers using linear classifier
-#   probes*, arXiv:1610.01644; Hewitt & Liang 2019, *Designing and interpreting probes
-#   with control tasks*, EMNLP; Hermann & Lampinen 2020, *What shapes feature
-#   representations?*, NeurIPS
+#   probes*, arXiv:1610.01644; Clark & Evans 1954, *Distance to nearest neighbor as a
+#   measure of spatial relationships in populations*, Ecology 35; Hewitt & Liang 2019,
+#   *Designing and interpreting probes with control tasks*, EMNLP; Hermann & Lampinen
+#   2020, *What shapes feature representations?*, NeurIPS
 # - Ansuini, Laio, Macke & Zoccolan 2019, *Intrinsic dimension of data representations
 #   in deep neural networks*, NeurIPS
 # - Facco, d'Errico, Rodriguez & Laio 2017, *Estimating the intrinsic dimension of
