@@ -587,7 +587,7 @@ def race(name, sizes, rates, start=None, scales=(1.0,), falling=False, n=1, **op
 
 
 # %% tags=["experiment"]
-SCALES, RATES = [1 / 16, 1.0, 16.0], [0.03, 0.1, 0.3, 1.0, 3.0]
+SCALES, RATES = [1 / 16, 1.0, 16.0], [0.01, 0.1, 0.3, 1.0, 3.0]
 NORMS = {"plain": None, "batch norm": "batch", "layer norm": "layer"}
 four_layers, tables = [64, *[WIDTH] * 4, 10], []
 for name, norm in NORMS.items():
