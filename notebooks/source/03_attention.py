@@ -10,7 +10,7 @@
 # After this notebook you can
 #
 # 1. **build** attention, masks and a transformer from loops, and prove that they equal
-#    PyTorch's;
+#    the library's;
 # 2. **separate** what the division by $\sqrt{d}$ does from what the start does;
 # 3. **show** when attention knows the order of its tokens, and when it cannot;
 # 4. **prove** a circuit by intervention: remove a connection, force it, read it off the
@@ -406,8 +406,8 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # that start small and raw ones that start large the factor is less than four, and one
 # learns and the other does not. So the size of the gradient does not decide, and Adam,
 # which divides by it, gives no reason to expect so. What the two that fail have in
-# common is that they start *sure of random keys*. They are not merely slow: with twenty
-# times the updates neither comes near the other two.
+# common is that they start *sure of random keys*. With twenty times the updates neither
+# comes near the other two.
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
 # of variance 1 whatever $d$ is. Do not read this as "the division is useless". It sets
@@ -749,12 +749,14 @@ def draw_patterns(period):
     return fig
 
 
+ALT = (
+    "Two grids of attention weights. Layer 1, alike for all periods: a line just below "
+    "the diagonal, on a faint ground. Layer 2: bright lines parallel to the diagonal, "
+    "the first of them {} steps below it, any others a period further down each."
+)
 figures.slider(
     {period: draw_patterns(period) for period in (6, 9, 12, 16, 20, 24)},
-    alt="Two grids of attention weights. Layer 1, the same for every period: a line "
-    "just below the diagonal, on a faint ground. Layer 2: bright lines parallel to the "
-    "diagonal, one period less one step below it, and further periods below that. The "
-    "longer the period, the lower they start.",
+    alt={period: ALT.format(period - 1) for period in (6, 9, 12, 16, 20, 24)},
     caption="First replicate, one sequence of each period: where each layer looks.",
     name="Period",
 )
@@ -772,9 +774,9 @@ for edit, side, limit in [("removed", "at_most", 0.3), ("forced", "at_least", 0.
     )
 
 # %% [markdown]
-# Removing one weight destroys copying; removing its neighbour does nothing. Layer 1 can
-# even be reduced to that one weight and most of the copying remains. That is what
-# "cause" means here.
+# Removing one weight destroys copying, and so does a plain mean in place of layer 1's
+# routing. Removing the neighbouring weight does nothing. And layer 1 can be reduced to
+# the one weight, and most of the copying remains. That is what "cause" means here.
 #
 # What made the case for induction was no score. It was new periods, and a connection
 # removed and forced beside its neighbour. One can also read the two steps off the
@@ -1220,10 +1222,10 @@ guess_uniform.resolve([costly == 2, costly == 1, costly == 0])
 # In lookup attention *is* the computation: flat weights destroy it. On the texts the
 # weights have next to nothing to do, for either encoder. Then they cannot be the reason
 # for the answer, however they look, and it is no wonder that they rank the words
-# another way. That holds for the low correlation in the biLSTM: it says little against
-# attention in general. Nor is the judge beyond doubt. The gradient, which knows nothing
-# of the debate, agrees with leave-one-out no better. Neely et al. 2022 find that
-# measures of importance disagree with *one another*.
+# another way. So the low correlation in the biLSTM says little against attention in
+# general. Nor is the judge beyond doubt: the gradient agrees with leave-one-out no
+# better than attention does. Neely et al. 2022 find that measures of importance
+# disagree with *one another*.
 #
 # Jain & Wallace went on to search for an **adversary**: very different weights with the
 # same answer. They found many. Wiegreffe & Pinter reply that such weights need not be
@@ -1264,7 +1266,7 @@ Ledger().query(SHIFTED, [Ledger().session()]).round(2)
 #
 # ## 8. What you can do now
 #
-# 1. **Build** attention, masks and a transformer, equal to PyTorch's (section 1).
+# 1. **Build** attention, masks and a transformer, equal to the library's (section 1).
 # 2. **Separate** what the division by $\sqrt d$ does from what the start does (section
 #    2).
 # 3. **Show** when attention knows the order (section 3).
