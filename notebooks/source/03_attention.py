@@ -13,8 +13,8 @@
 #    the library's;
 # 2. **separate** what the division by $\sqrt{d}$ does from what the start does;
 # 3. **show** when attention knows the order of its tokens, and when it cannot;
-# 4. **prove** a circuit by intervention: remove a connection, force it, read it off the
-#    weights;
+# 4. **prove** a circuit by intervention: remove a connection, force it, and do the same
+#    to its neighbour;
 # 5. **train** a small language model, let it write, and judge it beside counts of
 #    letters;
 # 6. **test** whether attention weights explain an answer.
