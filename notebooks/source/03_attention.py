@@ -20,9 +20,8 @@
 # 6. **test** whether attention weights explain an answer.
 #
 # **You need** notebooks 00 to 02: replicate, claim, control, Adam, residual connection,
-# layer normalisation. Lab 6 (recurrent networks) belongs before section 6, which gives
-# its idea in three sentences. From mathematics: the softmax of notebook 00, the
-# variance of a sum.
+# layer normalisation. From mathematics: the softmax of notebook 00, the variance of a
+# sum. Section 6 says what it needs of recurrent networks in three sentences.
 #
 # **Reading:** 65 minutes. **Running:** about 110 seconds on one CPU core.
 
@@ -54,7 +53,6 @@ DEVICE = device()
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
 LOOKUP_UPDATES, LOOKUP_RATES = 100, [0.003, 0.015, 0.15, 1.0]  # section 2
-ORDER_UPDATES = 120
 COPY_UPDATES = 250
 TEXT_UPDATES = 300
 READER_UPDATES = 120
@@ -112,7 +110,6 @@ def attention_by_loops(Q, K, V):
     return outputs, weights
 
 
-SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
 by_loops, all_weights = attention_by_loops(Q, K, V)
 for i in (2, 0):
     shares = [f"{word} {w:.2f}" for word, w in zip(words, all_weights[i], strict=True)]
@@ -185,16 +182,16 @@ transformer = Transformer(10, seed=BASE_SEED, layers=2, **shape).requires_grad_(
 stream = transformer.embedding.weight[tokens] + transformer.position
 added = [stream]
 for block in transformer.blocks:
-    seen = block.norm_1(stream)
-    attended, hand_weights = heads_by_hand(block.attention, seen)
-    torch.testing.assert_close(block.attention.weights(seen[None])[0], hand_weights)
+    normed = block.norm_1(stream)
+    attended, hand_weights = heads_by_hand(block.attention, normed)
+    torch.testing.assert_close(block.attention.weights(normed[None])[0], hand_weights)
     into, gelu, out_of = block.feed_forward
     worked = out_of(gelu(into(block.norm_2(stream + attended))))
     torch.testing.assert_close(block(stream[None])[0], stream + attended + worked)
     stream = stream + attended + worked
     added += [attended, worked]
-logits = transformer.unembedding(transformer.norm(sum(added)))
-torch.testing.assert_close(transformer(tokens[None])[0], logits)
+from_the_sum = transformer.unembedding(transformer.norm(sum(added)))
+torch.testing.assert_close(transformer(tokens[None])[0], from_the_sum)
 print(f"weights, blocks and logits agree; the stream is a sum of {len(added)} parts")
 
 # %% [markdown]
@@ -232,10 +229,10 @@ def attend(q, keys, c):
     return (c * keys @ q).softmax(0)
 
 
-q, keys = torch.linspace(-1, 1, 8), torch.eye(5, 8)
-weights = attend(q, keys, 0.5)
-by_formula = 0.5 * weights.unsqueeze(1) * (keys - weights @ keys)
-by_autograd = torch.func.jacrev(attend)(q, keys, 0.5)
+one_q, five_keys = torch.linspace(-1, 1, 8), torch.eye(5, 8)
+a = attend(one_q, five_keys, 0.5)
+by_formula = 0.5 * a.unsqueeze(1) * (five_keys - a @ five_keys)
+by_autograd = torch.func.jacrev(attend)(one_q, five_keys, 0.5)
 torch.testing.assert_close(by_autograd, by_formula)
 print("the formula agrees with autograd")
 
@@ -312,7 +309,8 @@ def lookup_accuracy(divided, variance, rate, updates, seed):
 
 
 # %%
-rows = []
+SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
+untrained_rows = []
 gradient_of = torch.func.vmap(torch.func.jacrev(attend), in_dims=(0, 0, None))
 for divided, variance, seed in itertools.product([True, False], [1, D], SEEDS):
     c = D**-0.5 if divided else 1.0
@@ -320,8 +318,10 @@ for divided, variance, seed in itertools.product([True, False], [1, D], SEEDS):
     q, keys = (entry_size(c, variance, D) * normal).split([1, 16], dim=1)
     largest = (c * keys @ q.mT).squeeze(-1).softmax(1).amax(1).median().item()
     size = gradient_of(q.squeeze(1), keys, c).flatten(1).norm(dim=1).median().item()
-    rows.append([divided, variance, largest, size])
-untrained = pd.DataFrame(rows, columns=["divided", "variance", "largest", "gradient"])
+    row = {"divided": divided, "variance": variance}
+    untrained_rows.append(row | {"largest": largest, "gradient": size})
+untrained = pd.DataFrame(untrained_rows)
+print("largest weight and gradient of 400 untrained queries, four arms")
 
 
 # %%
@@ -363,16 +363,17 @@ def in_columns(table, value):
 
 figures.dots_with_spread(panels[0], in_columns(untrained, "largest"), paired=False)
 panels[0].axhline(1 / 16, color="0.4", linestyle=":", label="uniform")
-panels[0].set(ylabel="largest of 16 weights (median)", ylim=(0, 1.03))
+panels[0].set(title="untrained", ylim=(0, 1.03))
+panels[0].set(ylabel="largest of 16 weights (median)")
 figures.dots_with_spread(panels[1], in_columns(untrained, "gradient"), paired=False)
-panels[1].set(ylabel="gradient with respect to q (median)", ylim=(0, None))
-panels[0].set(title="untrained")
-panels[1].set(title="untrained")
+panels[1].set(title="untrained", ylim=(0, None))
+panels[1].set(ylabel="norm of $\\partial a / \\partial q$ (median)")
 figures.dots_with_spread(panels[2], in_columns(lookups, "test"), paired=False)
 figures.dots_with_spread(panels[3], in_columns(long_lookups, "test"), paired=False)
 for ax, updates in zip(panels[2:], (LOOKUP_UPDATES, 2000), strict=True):
     ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
-    ax.set(ylabel="test accuracy", ylim=(0, 1.03), title=f"{updates} updates")
+    ax.set(ylabel="test accuracy", ylim=(0, 1), title=f"{updates} updates")
+    ax.collections[0].set_clip_on(False)  # dots at 1 whole, intervals cut
 for ax in panels:
     ax.tick_params(axis="x", labelsize=8)
 figures.show(
@@ -384,8 +385,8 @@ figures.show(
     "arms of variance one, low in both others; these are still well below one after "
     "twenty times the updates.",
     caption="var.: variance of the scores at the start. One dot a replicate, each at "
-    "its arm's best learning rate; diamonds are means with 90 % intervals, dotted "
-    "lines uniform weights and chance. Right: the two that failed, from a long run.",
+    "its arm's best learning rate; diamonds: means, 90 % intervals, cut at 1; dotted: "
+    "uniform weights, chance. Right: the two that failed, from a long run.",
 )
 
 # %%
@@ -394,7 +395,7 @@ claim(
     by_start.mean(axis=1),  # with the division and without
     at_least=0.3,
     control=by_division.mean(axis=1),  # at both starts
-    control_is="what leaving out the division costs",
+    control_is="what leaving out the division costs at the same start",
     source="our measurement; the account is that of Vaswani et al. 2017, section 3.2.1",
 )
 ratio = by_division.mean(axis=None) / by_start.mean(axis=None)
@@ -407,7 +408,8 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # learns and the other does not. So the size of the gradient does not decide, and Adam,
 # which divides by it, gives no reason to expect so. What the two that fail have in
 # common is that they start *sure of random keys*. With twenty times the updates neither
-# comes near the other two.
+# comes near the other two. (Of the three rates of that long run the largest was the
+# best one for divided scores, so a larger one may do somewhat better.)
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
 # of variance 1 whatever $d$ is. Do not read this as "the division is useless". It sets
@@ -418,7 +420,8 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 #
 # Shuffle the rows of the first example: "dog saw cat" instead of "cat saw dog". Every
 # score is between the same two rows as before, so every token receives the same
-# mixture, at its new place. Attention without a mask is **permutation equivariant**:
+# mixture, at its new place. Attention without a mask is **permutation equivariant**
+# (Lee et al. 2019):
 # for a permutation $P$, $f(PX) = P f(X)$. That is exact, and it holds for a whole
 # transformer. What it makes of a token cannot depend on who stands where.
 #
@@ -427,11 +430,12 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # - **learned**: a vector of parameters for each place, added to the embedding;
 # - **sinusoidal**: fixed waves, added to the embedding. Column $2m$ of place $t$ is
 #   $\sin(t / 10000^{2m/w})$ for a stream of width $w$, column $2m + 1$ the cosine;
-# - **relative**: a learned number for each head and each distance $i - j$, added to the
-#   scores;
+# - **relative** (Raffel et al. 2020): a learned number for each head and each distance
+#   $i - j$, added to the scores;
 # - **rotary** (Su et al. 2021), which most large models of today use: turn each pair of
 #   entries of $q$ and of $k$ by an angle that grows with the place. The product of two
-#   turned vectors depends on the difference of their angles alone: on the distance.
+#   turned vectors depends on the vectors and on the difference of the angles: on the
+#   distance, not on the places.
 
 
 # %%
@@ -446,7 +450,7 @@ def rotated(x, place):
 x = X.flatten()  # 18 numbers
 products = [rotated(x, 3 + more) @ rotated(x + 1, 1 + more) for more in (0, 10)]
 torch.testing.assert_close(*products)
-print("a rotary score depends on the distance alone")
+print("moved by ten places together, two vectors keep their rotary score")
 
 # %%
 guess_order = predict(
@@ -455,15 +459,15 @@ guess_order = predict(
 )
 shuffled = torch.tensor([3, 1, 0, 5, 2, 4])
 equivariant = {}
-for kind in ("none", "learned", "sinusoidal", "relative", "none, causal mask"):
-    form = {"positions": kind.split(",")[0], "causal": "mask" in kind, "length": 6}
-    reader = Transformer(10, seed=BASE_SEED, **form).double().requires_grad_(False)
-    if kind == "relative":  # the numbers start at 0, where they do nothing
-        for block in reader.blocks:
-            block.attention.distance_bias += torch.linspace(-1, 1, 11)
-    gap = reader(tokens[None])[:, shuffled] - reader(tokens[None, shuffled])
-    equivariant[kind] = float(gap.abs().max()) < 1e-12
-    print(f"{kind}: {'only shuffled' if equivariant[kind] else 'other outputs'}")
+for form in ("none", "learned", "sinusoidal", "relative", "none, causal mask"):
+    options = {"positions": form.split(",")[0], "causal": "mask" in form, "length": 6}
+    model = Transformer(10, seed=BASE_SEED, **options).double().requires_grad_(False)
+    if form == "relative":  # the numbers start at 0, where they do nothing
+        for layer in model.blocks:
+            layer.attention.distance_bias += torch.linspace(-1, 1, 11)
+    gap = model(tokens[None])[:, shuffled] - model(tokens[None, shuffled])
+    equivariant[form] = float(gap.abs().max()) < 1e-12
+    print(f"{form}: {'only shuffled' if equivariant[form] else 'other outputs'}")
 for place, column in itertools.product(range(6), range(8)):
     angle = place / 10_000 ** (column // 2 * 2 / 8)
     wave = math.sin(angle) if column % 2 == 0 else math.cos(angle)
@@ -513,13 +517,14 @@ def back(distance):
 
 
 for periods in ((6, 16), (12, 12)):
-    row = data.repeats(1, BASE_SEED, periods=periods).inputs[0].tolist()
-    period = len(set(row))
-    assert row == [row[i % period] for i in range(32)]
-    score = prefix_matching_by_hand(back(11).tolist(), row)
-    labkits = measure.prefix_matching(back(11)[None], torch.tensor([row]))
+    sequence = data.repeats(1, BASE_SEED, periods=periods).inputs[0].tolist()
+    period = len(set(sequence))
+    assert sequence == [sequence[place % period] for place in range(32)]
+    score = prefix_matching_by_hand(back(11).tolist(), sequence)
+    labkits = measure.prefix_matching(back(11)[None], torch.tensor([sequence]))
     assert abs(score - labkits) < 1e-6
-    print(f"period {period}:", *row[:16], f"... score of always 11 back: {score:.0f}")
+    print(f"period {period}:", *sequence[:16], "...")
+    print(f"score of always eleven back: {score:.0f}")
 
 # %% [markdown]
 # So a high score is not *sufficient* for induction: where all periods are 12, this head
@@ -584,24 +589,27 @@ COPIERS = {  # layers and periods
 }
 copiers, tests, curves, scores = {}, {}, {}, {}
 for (kind, setting), seed in itertools.product(COPIERS.items(), SEEDS):
-    network, test, curve = train_copier(seed, *setting, kind)
-    copiers[kind, seed], tests[kind, seed], curves[kind, seed] = network, test, curve
-    last_layer = network.patterns(test.inputs)[-1][:, 0]
-    scores[kind, seed] = measure.prefix_matching(last_layer, test.inputs)
+    copier, held_out, curve = train_copier(seed, *setting, kind)
+    copiers[kind, seed], tests[kind, seed], curves[kind, seed] = copier, held_out, curve
+    last_layer = copier.patterns(held_out.inputs)[-1][:, 0]
+    scores[kind, seed] = measure.prefix_matching(last_layer, held_out.inputs)
 
-rise = pd.Series(
-    {key: (c.accuracy.between(0.2, 0.8)).sum() for key, c in curves.items()}
-)
-longer = rise["two layers"].mean() / rise["one layer, period 12"].mean()
+
+def mean_rise(kind):
+    """How often a curve was looked at between 0.2 and 0.8: mean over replicates."""
+    return np.mean([curves[kind, s].accuracy.between(0.2, 0.8).sum() for s in SEEDS])
+
+
+longer = mean_rise("two layers") / mean_rise("one layer, period 12")
 guess_sharp.resolve([longer < 0.5, longer > 2, 0.5 <= longer <= 2])
 
 # %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.8), width_ratios=[1.2, 1.2, 1])
 for ax, value in zip(panels, ("accuracy", "loss"), strict=False):
     for kind in COPIERS:
-        lines = np.array([curves[kind, seed][value] for seed in SEEDS])
-        moments = range(0, COPY_UPDATES + 1, 10)
-        figures.lines_with_spread(ax, moments, lines, kind, markevery=5)
+        each = np.array([curves[kind, seed][value] for seed in SEEDS])
+        looks = range(0, COPY_UPDATES + 1, 10)
+        figures.lines_with_spread(ax, looks, each, kind, markevery=5)
     ax.set(xlabel="updates")
 panels[0].axhline(1 / 32, color="0.4", linestyle=":", label="chance")
 panels[1].axhline(math.log(32), color="0.4", linestyle=":", label="chance")
@@ -631,33 +639,33 @@ figures.show(
 # or nothing, which makes a rise look steeper than it is in the loss. Notebook 07 takes
 # this up.
 #
-# One layer with changing periods does not copy *at this size*. That is no theorem about
-# one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a layer
-# exponentially larger than two layers that suffice.
+# One layer with changing periods does not copy *at this size and budget*. That is no
+# theorem about one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a
+# layer exponentially larger than two layers that suffice.
 #
 # ### Is it induction?
 #
 # There is another way to copy: infer the period from the context, then count back.
-# Periods from 17 to 26 rule it out: neither they nor their multiples were met in
-# training.
+# Periods of 17, 19 and 23 rule it out. They are longer than any in training, and, as
+# primes, no multiple of one: nothing in training repeated at these distances.
 
 # %%
-NEW_PERIODS = {"name": "repeats, periods 17 to 26", "shift": "periods never trained on"}
-rows = []
-for seed in SEEDS:
-    _, test = known_only(data.repeats(301, 50_000 + seed, periods=(17, 26)))
-    conditions = {"metric": copy_accuracy, "environment": NEW_PERIODS}
-    row = {k: evaluate(copiers[k, seed], test, **conditions) for k in COPIERS}
-    rows.append(row)
-new_periods = pd.DataFrame(rows, index=SEEDS)
+NEW_PERIODS = {"name": "repeats, new periods", "shift": "periods never trained on"}
+conditions = {"metric": copy_accuracy, "environment": NEW_PERIODS}
+period_rows = []
+for seed, new in itertools.product(SEEDS, (17, 19, 23)):
+    _, unseen = known_only(data.repeats(301, 50_000 + seed, periods=(new, new)))
+    found = {k: evaluate(copiers[k, seed], unseen, **conditions) for k in COPIERS}
+    period_rows.append({"seed": seed, "period": new} | found)
+new_periods = pd.DataFrame(period_rows).groupby("seed")[[*COPIERS]].mean()
 of_two_layers = [copiers["two layers", seed].run_id for seed in SEEDS]
-print("accuracy of each network at periods from 17 to 26")
+print("accuracy of each network at periods 17, 19 and 23")
 
 # %%
 claim(
-    "Two layers copy at least 85 of 100 tokens at periods longer than any in training",
+    "Two layers copy at least 7 of 10 tokens at periods longer than any in training",
     new_periods["two layers"],
-    at_least=0.85,
+    at_least=0.7,
     control=new_periods["one layer"],
     control_is="the same network with one layer",
     source="Olsson et al. 2022 (induction heads copy whatever the tokens are)",
@@ -674,8 +682,9 @@ claim(
 # - **remove** the one weight of the previous token, and share the rest out again;
 # - **force** all weight onto the previous token;
 # - as control do both with the token *two* back;
-# - make all weights **even**, so that the layer writes the mean of the values so far.
-#   (To write zero instead would be something that the network has never met.)
+# - **average** what the layer mixes over all test sequences, so that it says nothing of
+#   its own. (This is mean ablation. To write zero instead would be something that the
+#   network has never met.)
 #
 # To intervene, build the network's forward pass by hand.
 
@@ -685,42 +694,46 @@ def queries_keys_values(block, x):
     return block.attention.query_key_value(block.norm_1(x)).chunk(3, dim=-1)
 
 
-def remove(weights, distance):
+def remove(weights, values, distance):
     kept = weights * (1 - back(distance))
-    return kept / kept.sum(-1, keepdim=True)
+    return kept / kept.sum(-1, keepdim=True) @ values
 
 
-def force(weights, distance):
-    return back(distance).expand_as(weights)
+def force(weights, values, distance):
+    return back(distance) @ values
+
+
+def average(weights, values):
+    return (weights @ values).mean(0).expand_as(values)
 
 
 def run_edited(network, tokens, edit):
-    """Logits when `edit` changes the attention weights [n, T, T] of layer 1."""
+    """Logits when layer 1 mixes its values [n, T, d] by `edit(weights, values)`."""
     x = network.embed(tokens)
     for number, block in enumerate(network.blocks, 1):
         weights = block.attention.weights(block.norm_1(x)).squeeze(1)  # of one head
-        weights = edit(weights) if number == 1 else weights
         _, _, values = queries_keys_values(block, x)
-        x = x + block.attention.out(weights @ values)
+        mix = edit if number == 1 else torch.matmul
+        x = x + block.attention.out(mix(weights, values))
     return network.unembedding(network.norm(x))
 
 
-even = torch.ones(32, 32).tril() / torch.arange(1, 33).unsqueeze(1)
-EDITS = {"intact": torch.clone, "even\nweights": even.expand_as}
+# %%
+EDITS = {"intact": torch.matmul, "averaged": average}
 for distance in (1, 2):
     EDITS[f"{distance} back\nremoved"] = functools.partial(remove, distance=distance)
     EDITS[f"{distance} back\nforced"] = functools.partial(force, distance=distance)
-
-# %%
-rows = []
+edit_rows = []
 for seed in SEEDS:
-    network, test = copiers["two layers", seed], tests["two layers", seed]
+    network, known = copiers["two layers", seed], tests["two layers", seed]
     with torch.no_grad():
-        logits = {e: run_edited(network, test.inputs, EDITS[e]) for e in EDITS}
-        gap = (logits["intact"] - network(test.inputs)).abs().max()
-    assert gap < 1e-3  # unedited, the forward pass by hand is the network's own
-    rows.append({e: copy_accuracy(logits[e], test.targets) for e in EDITS})
-edited = pd.DataFrame(rows, index=SEEDS)
+        outputs = {e: run_edited(network, known.inputs, EDITS[e]) for e in EDITS}
+        torch.testing.assert_close(  # unedited, the network's own forward pass
+            outputs["intact"], network(known.inputs), rtol=0, atol=1e-3
+        )
+    edit_rows.append({e: copy_accuracy(outputs[e], known.targets) for e in EDITS})
+edited = pd.DataFrame(edit_rows, index=SEEDS)
+print("accuracy of the two-layer networks, intact and with five edits of layer 1")
 
 # %% tags=["drawing"]
 fig, ax = plt.subplots(figsize=(8, 3.6))
@@ -732,8 +745,8 @@ figures.show(
     fig,
     alt="Accuracy of the intact network and of five edits of layer 1. Without the "
     "weight of the token two back it is as high as intact. Without that of the token "
-    "one back, with all weight two back, and with even weights it is near chance. With "
-    "all weight one back it stays high.",
+    "one back, and with all weight two back, it is near chance; averaged over "
+    "sequences it is low. With all weight one back it stays high.",
     caption="Two-layer networks, layer 1 edited; one dot a replicate.",
 )
 
@@ -751,8 +764,9 @@ def draw_patterns(period):
 
 ALT = (
     "Two grids of attention weights. Layer 1, alike for all periods: a line just below "
-    "the diagonal, on a faint ground. Layer 2: bright lines parallel to the diagonal, "
-    "the first of them {} steps below it, any others a period further down each."
+    "the diagonal, which fades downwards, on a faint ground. Layer 2: bright lines "
+    "parallel to the diagonal, the first of them {} steps below it, any others a period "
+    "further down each."
 )
 figures.slider(
     {period: draw_patterns(period) for period in (6, 9, 12, 16, 20, 24)},
@@ -774,13 +788,15 @@ for edit, side, limit in [("removed", "at_most", 0.3), ("forced", "at_least", 0.
     )
 
 # %% [markdown]
-# Removing one weight destroys copying, and so does a plain mean in place of layer 1's
-# routing. Removing the neighbouring weight does nothing. And layer 1 can be reduced to
-# the one weight, and most of the copying remains. That is what "cause" means here.
+# Removing one weight destroys copying, more than averaging all that layer 1 mixes.
+# Removing the neighbouring weight does nothing. And layer 1 can be reduced to the one
+# weight, and most of the copying remains. That is what "cause" means here.
 #
 # What made the case for induction was no score. It was new periods, and a connection
 # removed and forced beside its neighbour. One can also read the two steps off the
-# weights: Elhage et al. 2021 show how (exercise 2).
+# weights (Elhage et al. 2021): the product $W_V W_O$, the **OV circuit**, says what a
+# head writes about a token, and $W_Q W_K^\top$, the **QK circuit**, who looks for it
+# (exercise 2).
 #
 # ## 5. A small language model
 #
@@ -883,7 +899,8 @@ def counted_losses(seen, test):
     """Loss on rows of characters `test` of n-grams counted on rows `seen`: a dict."""
     shares, losses = torch.full((1, 96), 1 / 96), {}
     for n, name in enumerate(("unigrams", "bigrams", "trigrams"), 1):
-        runs = torch.bincount(gram_numbers(seen, n), minlength=96**n).view(-1, 96)
+        parts = (gram_numbers(part, n) for part in seen.split(2000))
+        runs = sum(part.bincount(minlength=96**n) for part in parts).view(-1, 96)
         shorter = shares.repeat(len(runs) // len(shares), 1)
         shares = (runs + 10 * shorter) / (runs.sum(1, keepdim=True) + 10)
         losses[name] = -shares.flatten()[gram_numbers(test, n)].log().mean().item()
@@ -895,49 +912,53 @@ guess_writer = predict(
     f"After {TEXT_UPDATES} updates the network's loss on test text lies ...",
     ["above unigrams", "between unigrams and bigrams", "below bigrams"],
 )
-writers, by_place, rows = {}, {}, []
+writers, by_place, text_rows = {}, {}, []
 for seed in SEEDS:
     seen = text_windows(TEXT_UPDATES * 16, seed)
-    test = text_windows(500, seed, part="test")
+    new_text = text_windows(500, seed, part="test")
     writers[seed] = trained_writer(TEXT_UPDATES, 0.02, seed)
-    logits = writers[seed](test.inputs).detach().mT
-    by_place[seed] = F.cross_entropy(logits, test.targets, reduction="none").mean(0)
+    guesses = writers[seed](new_text.inputs).detach().mT
+    losses = F.cross_entropy(guesses, new_text.targets, reduction="none")
+    by_place[seed] = losses.mean(0)
     short_sighted = trained_writer(TEXT_UPDATES, 0.02, seed, length=1)
-    logits = short_sighted(test.inputs.view(-1, 1)).detach()
-    row = {"network": by_place[seed].mean().item()}
-    row["sees one"] = next_token_loss(logits, test.targets.view(-1, 1)).item()
-    rows.append(row | counted_losses(seen.inputs, test.inputs))
-text_losses = pd.DataFrame(rows, index=SEEDS)
-whole_text = counted_losses(data.library_text().train[None], test.inputs)
+    guesses_of_one = short_sighted(new_text.inputs.view(-1, 1)).detach()
+    of_one = next_token_loss(guesses_of_one, new_text.targets.view(-1, 1))
+    both = {"network": losses.mean().item(), "sees one": of_one.item()}
+    text_rows.append(both | counted_losses(seen.inputs, new_text.inputs))
+text_losses = pd.DataFrame(text_rows, index=SEEDS)
+all_text = data.library_text().train.unfold(0, 1000, 1000)  # in rows, to save memory
+whole_text = counted_losses(all_text, new_text.inputs)
 long_writers, _ = data.long_run("03_writer")
 print("losses of the network, of counts on what it saw, and of counts on all text")
 
 # %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
 places = np.array([by_place[seed] for seed in SEEDS])
-name = f"network, {TEXT_UPDATES} updates"
-figures.lines_with_spread(panels[0], range(1, 65), places, name, markevery=7)
-moments, lines = long_writers.moments[0], np.array(long_writers.losses.tolist())
-figures.lines_with_spread(panels[1], moments, lines, "network, long run", markevery=2)
+short = f"network, {TEXT_UPDATES} updates"
+figures.lines_with_spread(panels[0], range(1, 65), places, short, markevery=7)
+moments, long_losses = long_writers.moments[0], np.array(long_writers.losses.tolist())
+from_100 = moments[1:], long_losses[:, 1:]
+figures.lines_with_spread(panels[1], *from_100, "network, long run", markevery=2)
 grams = {"unigrams": ":", "bigrams": "--", "trigrams": "-."}
 for gram, style in grams.items():
     look = {"color": "0.3", "linestyle": style}
-    label = f"{gram}, counted on the same text"
-    panels[0].axhline(text_losses[gram].mean(), label=label, **look)
+    same_text = f"{gram}, counted on the same text"
+    panels[0].axhline(text_losses[gram].mean(), label=same_text, **look)
     panels[1].axhline(whole_text[gram], label=f"{gram}, counted on all text", **look)
 panels[0].set(xlabel="characters that it sees", ylabel="loss on test text (nats)")
-panels[1].set(xlabel="updates")
+panels[1].set(xlabel="updates", xlim=(0, None))
 for ax in panels:
-    ax.set(ylim=(1.3, 3.7))
+    ax.set(ylim=(1.3, 3.3))
     ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
 figures.show(
     fig,
     alt="Left: the network's loss against the number of characters that it sees: near "
-    "bigrams for one, falling fast over the next few and slowly on, below bigrams and "
-    "near trigrams counted on the same text. Right: the loss of the long run against "
-    "updates: it falls past unigrams and bigrams and ends clearly below trigrams "
-    "counted on all text.",
-    caption="Text from other files. Thin lines are replicates; grey lines are counts.",
+    "bigrams or above for one, falling fast over the next few and then hardly: below "
+    "bigrams, and a little above trigrams, counted on the same text. Right: the loss "
+    "of the long run against updates: it falls from bigrams past trigrams counted on "
+    "all text and ends clearly below these.",
+    caption="Text from other files. Thin lines are replicates; grey lines are counts. "
+    "Right: from update 100 on.",
 )
 
 # %%
@@ -966,10 +987,10 @@ guess_writer.resolve([loss > unigrams, bigrams < loss <= unigrams, loss <= bigra
 
 # %% [markdown]
 # Take attention's view away and the network is a bigram table, made with much effort.
-# With it, the loss falls the more it sees. Be fair, though: after this short training
-# it is about level with trigrams *counted on the same text*, which needed no training
-# at all. Only the long run passes trigrams that were counted on the whole text, of
-# which it saw a part.
+# With it, the loss falls, but only the next few characters help: after this short
+# training it makes little of those farther back. And be fair: it is still a little
+# behind trigrams *counted on the same text*, which needed no training at all. The long
+# run passes even trigrams that were counted on the whole text, of which it saw a part.
 #
 # Let it write. Each character is drawn from the softmax of its logits, divided by a
 # **temperature**: below 1, likely characters become likelier still.
@@ -1038,8 +1059,7 @@ print(f"products: {(T * of_row).sum():,} anew, {of_row.sum():,} with the cache")
 # began with *recurrent* encoders. A **recurrent network** reads a text token by token
 # and keeps a state, which each token updates by the same function; an **LSTM** is a
 # kind whose state is built to last. A *bidirectional* one (biLSTM) reads from both
-# ends, so the state $h_t$ at each word knows something of the whole text. Lab 6 builds
-# one.
+# ends, so the state $h_t$ at each word knows something of the whole text.
 #
 # On top sits attention: each state gets a score, softmax makes weights $a_t$, and the
 # answer is read from $\sum_t a_t h_t$. The control is an encoder that reads **each word
@@ -1102,10 +1122,11 @@ class Reader(nn.Module):
 # With **leave-one-out**: by how much does the probability of "good" change when the
 # word is taken out? Jain & Wallace 2019 compare with it, and with the **gradient**: how
 # fast does that probability change with the word's embedding $e_t$, as $|e_t \cdot
-# \partial p / \partial e_t|$? With the weights held fixed this contains $a_t$ as a
-# factor, which makes gradient and attention alike by construction. So let both be
-# judged by leave-one-out. **Kendall's τ** is the share of pairs of words in the same
-# order minus the share in the opposite order: 1 is the same ranking, 0 no relation.
+# \partial p / \partial e_t|$? Both hold the weights fixed for that. Where each word is
+# read alone, $a_t$ is then a factor of the gradient, which makes the two alike by
+# construction. So let both be judged by leave-one-out. **Kendall's τ** is the share of
+# pairs of words in the same order minus the share in the opposite order: 1 is the same
+# ranking, 0 no relation.
 
 
 # %%
@@ -1135,50 +1156,51 @@ guess_uniform = predict(
     ["in lookup and in both readers", "in lookup and in one reader", "in lookup alone"],
 )
 ENCODERS = ["biLSTM", "each word alone"]
-rows = []
+reader_rows = []
 for seed, encoder, start in itertools.product(SEEDS, ENCODERS, range(3)):
-    task, reader = text_task(seed), Reader(encoder, seed + 100_000 * start)
+    texts, reader = text_task(seed), Reader(encoder, seed + 100_000 * start)
     budget = {"steps": READER_UPDATES, "batch_size": 32, "learning_rate": 8e-3}
-    fit(reader, task.train, seed=seed, experiment=f"texts, {encoder}", **budget)
-    row = {"network": encoder, "seed": seed, "run": reader.run_id}
-    row["own"] = evaluate(reader.cpu(), task.test)
-    embedded = reader.embedding(task.test.inputs)
-    flat = reader.answer(embedded, torch.full(task.test.inputs.shape, 1 / 16))
-    row["uniform"] = measure.accuracy(flat, task.test.targets)
-    weights, gradient, left_out = importance(reader, task.test.inputs[:120])
-    row["attention"] = mean_tau(weights, left_out)
-    row["gradient"] = mean_tau(gradient, left_out)
-    rows.append(row)
-reader_runs = [row["run"] for row in rows]
+    fit(reader, texts.train, seed=seed, experiment=f"texts, {encoder}", **budget)
+    found = {"network": encoder, "seed": seed, "run": reader.run_id}
+    found["own"] = evaluate(reader.cpu(), texts.test)
+    embedded = reader.embedding(texts.test.inputs)
+    flat = reader.answer(embedded, torch.full(texts.test.inputs.shape, 1 / 16))
+    found["uniform"] = measure.accuracy(flat, texts.test.targets)
+    attention, gradient, left_out = importance(reader, texts.test.inputs[:120])
+    found["attention"] = mean_tau(attention, left_out)
+    found["gradient"] = mean_tau(gradient, left_out)
+    reader_rows.append(found)
+of_readers = [found["run"] for found in reader_rows if found["network"] == "biLSTM"]
 
 # %%
 lookup_rows = []
 for seed in SEEDS:
-    network, task = trained_lookup(True, 1, LOOKUP_RATES[1], LOOKUP_UPDATES, seed)
-    flat = network.answer(task.test.inputs, torch.full((len(task.test), 16), 1 / 16))
-    row = {"network": "lookup", "seed": seed, "own": evaluate(network, task.test)}
+    lookup, task = trained_lookup(True, 1, LOOKUP_RATES[1], LOOKUP_UPDATES, seed)
+    flat = lookup.answer(task.test.inputs, torch.full((len(task.test), 16), 1 / 16))
+    row = {"network": "lookup", "seed": seed, "own": evaluate(lookup, task.test)}
     lookup_rows.append(row | {"uniform": measure.accuracy(flat, task.test.targets)})
-explained = pd.DataFrame([*rows, *lookup_rows]).eval("cost = own - uniform")
-explained = explained.pivot_table(index="seed", columns="network")
+every_row = pd.DataFrame(reader_rows + lookup_rows).eval("cost = own - uniform")
+explained = every_row.pivot_table(index="seed", columns="network")  # means of starts
 costly = (explained["cost"].mean() >= 0.05)[ENCODERS].sum()  # among the readers
 print("lookup, too, with its own weights and with uniform ones")
 
 # %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=[1.4, 1])
 columns = {}
-for name in ("lookup", *ENCODERS):
+for network in ("lookup", *ENCODERS):
     for value in ("own", "uniform"):
-        label = name.replace("word ", "word\n")
-        columns[f"{label},\n{value}"] = explained[value][name]
+        label = network.replace("word ", "word\n")
+        columns[f"{label},\n{value}"] = explained[value][network]
 figures.dots_with_spread(panels[0], columns, paired=False)
+panels[0].axhline(0.5, color="0.4", linestyle=":", label="chance of readers")
 panels[0].set(ylabel="test accuracy", ylim=(0, 1.03))
 panels[0].legend(loc="lower right")
-columns = {}
-for encoder in ENCODERS:
+taus = {}
+for network in ENCODERS:
     for value in ("attention", "gradient"):
-        label = encoder.replace("word ", "word\n")
-        columns[f"{label},\n{value}"] = explained[value][encoder]
-figures.dots_with_spread(panels[1], columns, paired=False)
+        label = network.replace("word ", "word\n")
+        taus[f"{label},\n{value}"] = explained[value][network]
+figures.dots_with_spread(panels[1], taus, paired=False)
 panels[1].axhline(0, color="0.4", linestyle=":", label="no relation")
 panels[1].set(ylabel="Kendall's τ with leave-one-out", ylim=(-0.05, 1))
 for ax in panels:
@@ -1197,13 +1219,13 @@ figures.show(
 
 # %%
 claim(
-    "Uniform weights in place of the trained ones cost the biLSTM at most 8 points",
+    "Uniform weights in place of the trained ones cost the biLSTM at most 5 points",
     explained["cost"]["biLSTM"],
-    at_most=0.08,
+    at_most=0.05,
     control=explained["cost"]["lookup"],
     control_is="the same exchange in the lookup network of section 2",
     source="after Wiegreffe & Pinter 2019 (there frozen in training)",
-    runs=reader_runs,
+    runs=of_readers,
 )
 
 # %%
@@ -1214,15 +1236,17 @@ claim(
     control=explained["attention"]["each word alone"],
     control_is="the same correlation where the encoder reads each word alone",
     source="Jain & Wallace 2019, section 4.1",
-    runs=reader_runs,
+    runs=of_readers,
 )
 guess_uniform.resolve([costly == 2, costly == 1, costly == 0])
 
 # %% [markdown]
 # In lookup attention *is* the computation: flat weights destroy it. On the texts the
-# weights have next to nothing to do, for either encoder. Then they cannot be the reason
-# for the answer, however they look, and it is no wonder that they rank the words
-# another way. So the low correlation in the biLSTM says little against attention in
+# weights have next to nothing to do, for either encoder. Then they are not the reason
+# for the answer, however they look. Where each word is read alone they even rank the
+# words much as leave-one-out does: a good ranking is no proof of a cause. In the biLSTM
+# a weight belongs to a *state*, which knows many words, so there is little reason why
+# it should rank single ones. The low correlation says little against attention in
 # general. Nor is the judge beyond doubt: the gradient agrees with leave-one-out no
 # better than attention does. Neely et al. 2022 find that measures of importance
 # disagree with *one another*.
@@ -1309,7 +1333,8 @@ Ledger().query(SHIFTED, [Ledger().session()]).round(2)
 #   *FlashAttention*, NeurIPS
 # - Lee et al. 2019, *Set Transformer*, ICML; Su et al. 2021, *RoFormer*,
 #   arXiv:2104.09864; Haviv et al. 2022, *Transformer language models without positional
-#   encodings still learn positional information*, Findings of EMNLP
+#   encodings still learn positional information*, Findings of EMNLP; Raffel et al.
+#   2020, *Exploring the limits of transfer learning* (T5), JMLR 21
 # - Elhage et al. 2021, *A mathematical framework for transformer circuits*,
 #   transformer-circuits.pub; Olsson et al. 2022, *In-context learning and induction
 #   heads*, arXiv:2209.11895; Sanford, Hsu & Telgarsky 2024, *One-layer transformers
