@@ -110,6 +110,7 @@ def attention_by_loops(Q, K, V):
     return outputs, weights
 
 
+SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]  # for later
 by_loops, all_weights = attention_by_loops(Q, K, V)
 for i in (2, 0):
     shares = [f"{word} {w:.2f}" for word, w in zip(words, all_weights[i], strict=True)]
@@ -229,10 +230,11 @@ def attend(q, keys, c):
     return (c * keys @ q).softmax(0)
 
 
+gradient_of = torch.func.vmap(torch.func.jacrev(attend), in_dims=(0, 0, None))
 one_q, five_keys = torch.linspace(-1, 1, 8), torch.eye(5, 8)
 a = attend(one_q, five_keys, 0.5)
 by_formula = 0.5 * a.unsqueeze(1) * (five_keys - a @ five_keys)
-by_autograd = torch.func.jacrev(attend)(one_q, five_keys, 0.5)
+by_autograd = gradient_of(one_q[None], five_keys[None], 0.5)[0]
 torch.testing.assert_close(by_autograd, by_formula)
 print("the formula agrees with autograd")
 
@@ -309,19 +311,16 @@ def lookup_accuracy(divided, variance, rate, updates, seed):
 
 
 # %%
-SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
-untrained_rows = []
-gradient_of = torch.func.vmap(torch.func.jacrev(attend), in_dims=(0, 0, None))
+starts = []
 for divided, variance, seed in itertools.product([True, False], [1, D], SEEDS):
     c = D**-0.5 if divided else 1.0
     normal = torch.randn(400, 17, D, generator=torch.Generator().manual_seed(seed))
     q, keys = (entry_size(c, variance, D) * normal).split([1, 16], dim=1)
     largest = (c * keys @ q.mT).squeeze(-1).softmax(1).amax(1).median().item()
     size = gradient_of(q.squeeze(1), keys, c).flatten(1).norm(dim=1).median().item()
-    row = {"divided": divided, "variance": variance}
-    untrained_rows.append(row | {"largest": largest, "gradient": size})
-untrained = pd.DataFrame(untrained_rows)
-print("largest weight and gradient of 400 untrained queries, four arms")
+    starts.append([divided, variance, largest, size])
+untrained = pd.DataFrame(starts, columns=["divided", "variance", "largest", "gradient"])
+print("largest weight and gradient, each the median of 400 untrained queries")
 
 
 # %%
@@ -718,19 +717,19 @@ def run_edited(network, tokens, edit):
     return network.unembedding(network.norm(x))
 
 
-# %%
 EDITS = {"intact": torch.matmul, "averaged": average}
 for distance in (1, 2):
     EDITS[f"{distance} back\nremoved"] = functools.partial(remove, distance=distance)
     EDITS[f"{distance} back\nforced"] = functools.partial(force, distance=distance)
+
+# %%
 edit_rows = []
 for seed in SEEDS:
     network, known = copiers["two layers", seed], tests["two layers", seed]
     with torch.no_grad():
         outputs = {e: run_edited(network, known.inputs, EDITS[e]) for e in EDITS}
-        torch.testing.assert_close(  # unedited, the network's own forward pass
-            outputs["intact"], network(known.inputs), rtol=0, atol=1e-3
-        )
+        by_itself = network(known.inputs)  # must equal the forward pass by hand
+    torch.testing.assert_close(outputs["intact"], by_itself, rtol=0, atol=1e-3)
     edit_rows.append({e: copy_accuracy(outputs[e], known.targets) for e in EDITS})
 edited = pd.DataFrame(edit_rows, index=SEEDS)
 print("accuracy of the two-layer networks, intact and with five edits of layer 1")
@@ -765,8 +764,8 @@ def draw_patterns(period):
 ALT = (
     "Two grids of attention weights. Layer 1, alike for all periods: a line just below "
     "the diagonal, which fades downwards, on a faint ground. Layer 2: bright lines "
-    "parallel to the diagonal, the first of them {} steps below it, any others a period "
-    "further down each."
+    "parallel to the diagonal, the first of them {} steps below it, any others a "
+    "period further down each."
 )
 figures.slider(
     {period: draw_patterns(period) for period in (6, 9, 12, 16, 20, 24)},
