@@ -906,6 +906,13 @@ def counted_losses(seen, test):
     return losses
 
 
+@torch.no_grad()
+def loss_by_place(writer, inputs, targets):
+    """Mean loss at each place, [T], for inputs [n, T]."""
+    parts = [writer(part) for part in inputs.split(6400 // inputs.shape[1])]
+    return F.cross_entropy(torch.cat(parts).mT, targets, reduction="none").mean(0)
+
+
 # %%
 guess_writer = predict(
     f"After {TEXT_UPDATES} updates the network's loss on test text lies ...",
@@ -916,13 +923,11 @@ for seed in SEEDS:
     seen = text_windows(TEXT_UPDATES * 16, seed)
     new_text = text_windows(500, seed, part="test")
     writers[seed] = trained_writer(TEXT_UPDATES, 0.02, seed)
-    guesses = writers[seed](new_text.inputs).detach().mT
-    losses = F.cross_entropy(guesses, new_text.targets, reduction="none")
-    by_place[seed] = losses.mean(0)
+    by_place[seed] = loss_by_place(writers[seed], new_text.inputs, new_text.targets)
     short_sighted = trained_writer(TEXT_UPDATES, 0.02, seed, length=1)
-    guesses_of_one = short_sighted(new_text.inputs.view(-1, 1)).detach()
-    of_one = next_token_loss(guesses_of_one, new_text.targets.view(-1, 1))
-    both = {"network": losses.mean().item(), "sees one": of_one.item()}
+    one_by_one = new_text.inputs.view(-1, 1), new_text.targets.view(-1, 1)
+    of_one = loss_by_place(short_sighted, *one_by_one)
+    both = {"network": by_place[seed].mean().item(), "sees one": of_one.item()}
     text_rows.append(both | counted_losses(seen.inputs, new_text.inputs))
 text_losses = pd.DataFrame(text_rows, index=SEEDS)
 all_text = data.library_text().train.unfold(0, 1000, 1000)  # in rows, to save memory
