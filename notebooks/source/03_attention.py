@@ -794,8 +794,8 @@ for edit, side, limit in [("removed", "at_most", 0.2), ("forced", "at_least", 0.
 # What made the case for induction was no score. It was new periods, and a connection
 # removed and forced beside its neighbour. One can also read the two steps off the
 # weights (Elhage et al. 2021): the product $W_V W_O$, the **OV circuit**, says what a
-# head writes about a token, and $W_Q W_K^\top$, the **QK circuit**, who looks for it
-# (exercise 2).
+# head writes about a token, and $W_Q W_K^\top$, the **QK circuit**, which token looks
+# for which (exercise 2).
 #
 # ## 5. A small language model
 #
@@ -1126,7 +1126,7 @@ class Reader(nn.Module):
 # With **leave-one-out**: by how much does the probability of "good" change when the
 # word is taken out? Jain & Wallace 2019 compare with it, and with the **gradient**: how
 # fast does that probability change with the word's embedding $e_t$, as $|e_t \cdot
-# \partial p / \partial e_t|$? Both hold the weights fixed for that. Where each word is
+# \partial p / \partial e_t|$? They hold the weights fixed for that. Where each word is
 # read alone, $a_t$ is then a factor of the gradient, which makes the two alike by
 # construction. So let both be judged by leave-one-out. **Kendall's τ** is the share of
 # pairs of words in the same order minus the share in the opposite order: 1 is the same
