@@ -404,16 +404,14 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # Read the gradients again. At the same start raw scores have one four times as large as
 # divided ones (by arithmetic: $\sqrt[4]{d}$), and both learn. Between divided scores
 # that start small and raw ones that start large the factor is less than four, and one
-# learns and the other does not. So the size of the gradient does not decide, and Adam,
-# which divides by it, gives no reason to expect so. What the two that fail have in
-# common is that they start *sure of random keys*. With twenty times the updates neither
-# comes near the other two. (Of the three rates of that long run the largest was the
-# best one for divided scores, so a larger one may do somewhat better.)
+# learns and the other does not. So the size of the gradient does not decide; Adam
+# divides by it anyway. What the two that fail share is that they start *sure of random
+# keys*. With twenty times the updates neither comes near the other two. (For divided
+# scores the largest of that run's three rates did best; a larger one may help a little.)
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
-# of variance 1 whatever $d$ is. Do not read this as "the division is useless". It sets
-# the start right without thought, and it scales how far an update of given size moves
-# the scores.
+# of variance 1 whatever $d$ is. That is not "useless": it sets the start right without
+# thought, and it scales how far an update of given size moves the scores.
 #
 # ## 3. Does attention know the order?
 #
@@ -1252,8 +1250,8 @@ guess_uniform.resolve([costly == 2, costly == 1, costly == 0])
 # a weight belongs to a *state*, which knows many words, so there is little reason why
 # it should rank single ones. The low correlation says little against attention in
 # general. Nor is the judge beyond doubt: the gradient agrees with leave-one-out no
-# better than attention does. Neely et al. 2022 find that measures of importance
-# disagree with *one another*.
+# better than attention does. Neely et al. 2022 find that in a transformer measures of
+# importance disagree with *one another*.
 #
 # Jain & Wallace went on to search for an **adversary**: very different weights with the
 # same answer. They found many. Wiegreffe & Pinter reply that such weights need not be
