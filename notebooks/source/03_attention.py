@@ -407,7 +407,7 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # learns and the other does not. So the size of the gradient does not decide; Adam
 # divides by it anyway. What the two that fail share is that they start *sure of random
 # keys*. With twenty times the updates neither comes near the other two. (For divided
-# scores the largest of that run's three rates did best; a larger one may help a little.)
+# scores the largest of that run's three rates did best: a larger one may help a bit.)
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
 # of variance 1 whatever $d$ is. That is not "useless": it sets the start right without
