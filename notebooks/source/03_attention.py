@@ -349,7 +349,6 @@ by_division = arms[True] - arms[False]
 print("every chosen learning rate lies inside the grid")
 
 # %% tags=["drawing"]
-fig, panels = plt.subplots(1, 4, figsize=(11, 3.6), width_ratios=[1, 1, 1, 0.65])
 ARM_NAMES = {(True, 1): "divided,\nvar. 1", (True, D): "divided,\nvar. d"}
 ARM_NAMES |= {(False, 1): "raw,\nvar. 1", (False, D): "raw,\nvar. d"}
 
@@ -360,6 +359,7 @@ def in_columns(table, value):
     return {name: arms.get_group(arm)[value] for arm, name in kept.items()}
 
 
+fig, panels = plt.subplots(1, 4, figsize=(11, 3.6), width_ratios=[1, 1, 1, 0.65])
 figures.dots_with_spread(panels[0], in_columns(untrained, "largest"), paired=False)
 panels[0].axhline(1 / 16, color="0.4", linestyle=":", label="uniform")
 panels[0].set(title="untrained", ylim=(0, 1.03))
@@ -377,15 +377,12 @@ for ax in panels:
     ax.tick_params(axis="x", labelsize=8)
 figures.show(
     fig,
-    alt="Four panels, an arm a column. Largest weight: small where scores start with "
-    "variance one, near one where they start with variance d. Gradient: largest for "
-    "raw scores of variance one, then divided ones of variance one, raw ones of "
-    "variance d, and smallest for divided ones of it. Accuracy: near one in both "
-    "arms of variance one, low in both others; these are still well below one after "
-    "twenty times the updates.",
-    caption="var.: variance of the scores at the start. One dot a replicate, each at "
-    "its arm's best learning rate; diamonds: means, 90 % intervals, cut at 1; dotted: "
-    "uniform weights, chance. Right: the two that failed, from a long run.",
+    alt="Four panels, an arm a column. Largest weight: small for variance one, near "
+    "one for variance d. Gradient: largest for variance one, smallest for divided "
+    "scores of variance d. Accuracy: near one for variance one, low for variance d, "
+    "and still well below one after twenty times the updates.",
+    caption="var.: of the scores at the start. One dot a replicate, at its arm's best "
+    "rate; diamonds: means, 90 % intervals, cut at 1. Right: from a long run.",
 )
 
 # %%
@@ -740,10 +737,8 @@ ax.set(ylabel="accuracy on what can be known", ylim=(0, 1.03))
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figures.show(
     fig,
-    alt="Accuracy of the intact network and of five edits of layer 1. Without the "
-    "weight of the token two back it is as high as intact. Without that of the token "
-    "one back, and with all weight two back, it is near chance; averaged over "
-    "sequences it is low. With all weight one back it stays high.",
+    alt="Accuracy, intact and after five edits of layer 1. High: two back removed, one "
+    "back forced. Near chance: one back removed, two back forced. Averaged: low.",
     caption="Two-layer networks, layer 1 edited; one dot a replicate.",
 )
 
@@ -760,10 +755,9 @@ def draw_patterns(period):
 
 
 ALT = (
-    "Two grids of attention weights. Layer 1, alike for all periods: a line just below "
-    "the diagonal, which fades downwards, on a faint ground. Layer 2: bright lines "
-    "parallel to the diagonal, the first of them {} steps below it, any others a "
-    "period further down each."
+    "Two grids of attention weights. Layer 1: a line just below the diagonal, which "
+    "fades downwards. Layer 2: bright lines parallel to the diagonal, {} steps below "
+    "it and, if there are more, a period further down each."
 )
 figures.slider(
     {period: draw_patterns(period) for period in (6, 9, 12, 16, 20, 24)},
