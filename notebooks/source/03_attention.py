@@ -4,8 +4,8 @@
 # **In one sentence:** attention lets every position of a sequence fetch what it needs
 # from other positions; you build it from loops up to a language model that writes, cut
 # its copying circuit apart until you know what causes what, and meet a reader whose
-# attention can be replaced by a plain mean at no loss. You measure each over five
-# replicates, beside the same network without the one thing that should matter.
+# attention can be replaced by a plain mean at no loss. Each experiment has five
+# replicates and a control.
 #
 # After this notebook you can
 #
@@ -73,8 +73,8 @@ D = 256  # numbers in a query, section 2
 # | cat, dog | 0 | 1 | 0 |
 # | saw, run | 0 | 0 | 1 |
 #
-# A feed-forward network would treat each row alone. **Self-attention** lets the rows
-# talk. Each token makes three things from its own row $x_i$:
+# A feed-forward network applied to every row would treat each alone. **Self-attention**
+# lets the rows talk. Each token makes three things from its own row $x_i$:
 #
 # - a **query** $q_i = x_i W_Q$: what am I looking for?
 # - a **key** $k_i = x_i W_K$: what can I be found by?
@@ -211,7 +211,10 @@ print(f"weights, blocks and logits agree; the stream is a sum of {len(added)} pa
 # But the division does two things. It changes the scores at the *start*. And it stays
 # in the formula, where it scales every gradient. Start $q$ and $k$ smaller, and raw
 # scores have variance 1, too; start them larger, and divided scores have variance $d$.
-# So there are four networks, not two, and you can tell the two causes apart.
+# So there are four networks, not two, and you can tell the two causes apart. Vaswani et
+# al. compare two of them: divided with variance 1, and raw with variance $d$. These
+# have the *same weights*, with and without the division. The other two ask whether the
+# division itself was the cause, or the scores with which it lets training start.
 #
 # First the gradient. With $a = \mathrm{softmax}(s)$ and $s_j = c\, q \cdot k_j$,
 # where $c$ is 1 or $1 / \sqrt d$, the chain rule gives
@@ -404,7 +407,7 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # learns and the other does not. So the size of the gradient does not decide; Adam
 # divides by it anyway. What the two that fail share is that they start *sure of random
 # keys*. With twenty times the updates neither comes near the other two. (For divided
-# scores the largest of that run's three rates did best: a larger one may help a bit.)
+# scores the largest of that run's three rates did best: their accuracy may be too low.)
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
 # of variance 1 whatever $d$ is. That is not "useless": it sets the start right without
@@ -489,9 +492,10 @@ guess_order.resolve([masked, not masked])
 # 2. an **induction head** in a later layer looks for positions whose note says "before
 #    me came the current token", and copies what stands there.
 #
-# The mark of an induction head is its **prefix-matching score**: how much of its
-# attention goes to the tokens that followed earlier occurrences of the current one. Try
-# it on a head that reads nothing and always looks eleven back:
+# An induction head has two marks (Olsson et al. 2022): it *copies*, making the token
+# that it looks at likelier (exercise 2), and it has a high **prefix-matching score**:
+# how much of its attention goes to the tokens that followed earlier occurrences of the
+# current one. Try it on a head that reads nothing and always looks eleven back:
 
 
 # %%
@@ -522,7 +526,7 @@ for periods in ((6, 16), (12, 12)):
 
 # %% [markdown]
 # So a high score is not *sufficient* for induction: where all periods are 12, this head
-# has the highest. Keep that in mind as a control.
+# has the highest. That is why a network trained on period 12 alone is a control below.
 #
 # The networks have attention only: one head a layer, 32 numbers wide, relative
 # positions. They are trained to predict *every* next token, as language models are, and
@@ -629,9 +633,9 @@ figures.show(
 # %% [markdown]
 # Olsson et al. 2022 call the arrival of induction heads a phase change, and saw it in
 # the loss, too. Take care with the shape. The network that only counts eleven steps
-# back rises about as sharply, so sharpness is no mark of induction. Accuracy counts all
-# or nothing, which makes a rise look steeper than it is in the loss. Notebook 07 takes
-# this up.
+# back rises as sharply to within a factor of two (we looked every few updates), so
+# sharpness is no mark of induction. Accuracy counts all or nothing, which makes a rise
+# look steeper than it is in the loss. Notebook 07 takes this up.
 #
 # One layer with changing periods does not copy *at this size and budget*. That is no
 # theorem about one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a
@@ -669,9 +673,9 @@ claim(
 
 # %% [markdown]
 # The slider below shows where each layer looks. Layer 1 comes to look one step back,
-# layer 2 to where the current token was followed by something. But layer 1 gives the
-# previous token only part of its attention, and a pattern is not a cause. So intervene,
-# on layer 1:
+# layer 2 at what followed the current token before. But layer 1 gives the previous
+# token only part of its attention, and a pattern is not a cause. So intervene, on layer
+# 1:
 #
 # - **remove** the one weight of the previous token, and share the rest out again;
 # - **force** all weight onto the previous token;
@@ -779,9 +783,13 @@ for edit, side, limit in [("removed", "at_most", 0.2), ("forced", "at_least", 0.
     )
 
 # %% [markdown]
-# Removing one weight destroys copying, more than averaging all that layer 1 mixes.
-# Removing the neighbouring weight does nothing. And layer 1 can be reduced to the one
-# weight, and most of the copying remains. That is what "cause" means here.
+# Removing one weight destroys copying, more than averaging all that layer 1 mixes. (The
+# rest is shared out again, so layer 1 now writes *wrong* notes; averaged, it writes
+# none.) Removing the neighbouring weight does nothing, but that weight is small. The
+# harder test is the forcing: it removes *all* other weights, and most of the copying
+# remains; forced onto the neighbour, none does. That is what "cause" means here. What
+# it does not show: that layer 2 reads the note by its *keys*. The edit reached its
+# queries and values, too.
 #
 # What made the case for induction was no score. It was new periods, and a connection
 # removed and forced beside its neighbour. One can also read the two steps off the
@@ -985,8 +993,9 @@ guess_writer.resolve([loss > unigrams, bigrams < loss <= unigrams, loss <= bigra
 # Take attention's view away and the network is a bigram table, made with much effort.
 # With it, the loss falls, but only the next few characters help: after this short
 # training it makes little of those farther back. And be fair: it is still a little
-# behind trigrams *counted on the same text*, which needed no training at all. The long
-# run passes even trigrams that were counted on the whole text, of which it saw a part.
+# behind trigrams *counted on the same text*, which needed no training at all. (Counts
+# of four or five characters might do better still; we did not try.) The long run passes
+# even trigrams that were counted on the whole text, of which it saw a part.
 #
 # Let it write. Each character is drawn from the softmax of its logits, divided by a
 # **temperature**: below 1, likely characters become likelier still.
@@ -1047,7 +1056,9 @@ assert counter.get_total_flops() == 2 * of_row.sum()  # products and sums
 print(f"products: {(T * of_row).sum():,} anew, {of_row.sum():,} with the cache")
 
 # %% [markdown]
-# The price is memory: keys and values of every position, layer and head.
+# The price is memory: keys and values of every position, layer and head. And the saving
+# is exact only until the window of 64 is full: once the oldest character drops out,
+# what the others made of it would have to be computed anew.
 #
 # ## 6. Attention ≠ Explanation
 #
@@ -1120,9 +1131,11 @@ class Reader(nn.Module):
 # fast does that probability change with the word's embedding $e_t$, as $|e_t \cdot
 # \partial p / \partial e_t|$? They hold the weights fixed for that. Where each word is
 # read alone, $a_t$ is then a factor of the gradient, which makes the two alike by
-# construction. So let both be judged by leave-one-out. **Kendall's τ** is the share of
-# pairs of words in the same order minus the share in the opposite order: 1 is the same
-# ranking, 0 no relation.
+# construction. So let both be judged by leave-one-out. Beware: where each word is read
+# alone, taking word $t$ out moves the mixture by $\frac{a_t}{1 - a_t} (\bar h - h_t)$,
+# so $a_t$ is a factor of the judge as well, and some agreement is arithmetic.
+# **Kendall's τ** is the share of pairs of words in the same order minus the share in
+# the opposite order: 1 is the same ranking, 0 no relation.
 
 
 # %%
@@ -1237,15 +1250,17 @@ claim(
 guess_uniform.resolve([costly == 2, costly == 1, costly == 0])
 
 # %% [markdown]
-# In lookup attention *is* the computation: flat weights destroy it. On the texts the
-# weights have next to nothing to do, for either encoder. Then they are not the reason
-# for the answer, however they look. Where each word is read alone they even rank the
-# words much as leave-one-out does: a good ranking is no proof of a cause. In the biLSTM
-# a weight belongs to a *state*, which knows many words, so there is little reason why
-# it should rank single ones. The low correlation says little against attention in
-# general. Nor is the judge beyond doubt: the gradient agrees with leave-one-out no
-# better than attention does. Neely et al. 2022 find that in a transformer measures of
-# importance disagree with *one another*.
+# In lookup attention *is* the computation: flat weights destroy it. (A plain mean still
+# tells which digit is the most frequent, so more than a tenth is left.) On the texts
+# the biLSTM's weights do not matter for the accuracy, and those of the other encoder
+# are worth a few points at most. So what is right about the answers hardly rests on
+# them, however they look. (How many answers *change* we did not count.) Where each word
+# is read alone they even rank the words much as leave-one-out does: a good ranking is
+# no proof of a cause. In the biLSTM a weight belongs to a *state*, which knows many
+# words, so there is little reason why it should rank single ones. The low correlation
+# says little against attention in general. Nor is the judge beyond doubt: the gradient
+# agrees with leave-one-out no better than attention does. Neely et al. 2022 find that
+# in a transformer measures of importance disagree with *one another*.
 #
 # Jain & Wallace went on to search for an **adversary**: very different weights with the
 # same answer. They found many. Wiegreffe & Pinter reply that such weights need not be
