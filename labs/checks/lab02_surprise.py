@@ -194,6 +194,7 @@ agrees(
 # fmt: off
 def use_contrastive(answer, a, b, same, margin):
     """The loss and both gradients; for different twins, where there is none, a finite one counts as 0."""
+    import numpy as np
     import torch
     x, y = (torch.tensor(part, requires_grad=True) for part in (a, b))
     which = torch.tensor(same)
