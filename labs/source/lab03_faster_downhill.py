@@ -812,7 +812,7 @@ def cosine_inputs(make):
 def warm_inputs(make):
     warm = make.one_of(0, 1, make.size(2, 12), make.size(2, 9), make.size(3, 8))
     updates = warm + make.size(2, 30)
-    places = [0, warm - 1, warm, warm + 1, updates - 1, make.rng.integers(0, updates), make.rng.integers(0, max(1, warm))]
+    places = [0, warm - 1, warm, warm + 1, updates - 1, make.rng.integers(0, updates), warm // 2]
     return int(max(0, places[(make.number * 3 + make.number // 7) % 7])), updates, int(warm)
 WAVE = {
     "half a wave, not a whole one: the cosine runs from 0 to pi": ("np.pi * share", "2 * np.pi * share"), "pi is math.pi, not 3.14": ("np.pi * share", "3.14 * share"), "a quarter of a wave has another form: the cosine runs from 0 to pi, moved up by 1 and halved": ("(1 + np.cos(np.pi * share)) / 2", "np.cos(np.pi * share / 2)"),
