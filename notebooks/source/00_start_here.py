@@ -637,7 +637,7 @@ right = answers.pivot_table("is right", ["replicate", "question", "row"], "reade
 
 
 def wins(reader, other):
-    """Of the answers that only one of the two gets right, the reader's share."""
+    """The share of the disputed answers, on both questions, that the reader wins."""
     disputed = right[right[reader] != right[other]]
     return disputed[reader].groupby("replicate").mean()
 
@@ -673,8 +673,8 @@ figures.show(
 # threshold, and so is the near end of its 90 % interval. It counts for nothing if the
 # control passes the threshold, too. (The interval, Student's t, comes from a recipe
 # that for independent replicates catches the true mean nine times in ten. A threshold
-# is the least that we are ready to assert, not our best guess: so what is measured may
-# lie far above it.) Here is the rule for `at_least` by hand:
+# is the least that we are ready to assert, not our best guess: what is measured may lie
+# far above it.) Here is the rule for `at_least` by hand:
 
 
 # %%
@@ -711,10 +711,10 @@ assert holds == (result.verdict == "holds")
 # So on *even or odd* the bend earns its keep: one weighted sum of pixels does worse,
 # even fitted to its minimum, and more layers without a bend do not help. Is it worth as
 # much on *which digit*? And is the network the best reader? Three claims, each with a
-# control of its own. The second counts the answers that only one of two readers gets
-# right: of these, equally good readers get half each (`wins`). The last asks whether a
-# hidden layer is needed at all: tell the linear classifier the ten *digits*, and read
-# its answer as even or odd.
+# control of its own. The second counts the *disputed* answers, those that one of two
+# readers gets right and the other wrong: equally good readers win half of them each.
+# The last asks whether a hidden layer is needed at all: tell the linear classifier the
+# ten *digits*, and read its answer as even or odd.
 
 # %%
 gap = parity - digit  # how much more a reader gets right on even or odd
@@ -726,9 +726,9 @@ claim(
     source="our measurement", runs=runs_of([NETWORK, STRAIGHT], [DIGIT, PARITY]),
 )  # fmt: skip
 claim(
-    "Where only one of the two is right, it is neighbours in 62 of 100 cases",
+    "Head to head with the network neighbours win at least 62 of 100 disputed answers",
     wins(NEIGHBOURS, NETWORK), at_least=0.62, control=wins(AGAIN, NETWORK),
-    control_is="the same for another start of the network, which wins only by luck",
+    control_is="the same for another start of the network, which can only have luck",
     source="our measurement", runs=runs_of([NETWORK, AGAIN], [DIGIT, PARITY]),
 )  # fmt: skip
 told = answers[(answers.question == DIGIT) & (answers.reader == LINEAR)]
@@ -1296,12 +1296,11 @@ guess_blocks.resolve([times <= 1, 1 < times <= 1.5, times > 1.5])
 # Read this with care. The claims are about *these* seven blocks: other replicates
 # redraw the networks, not the writers. That blocks are other writers is plausible, not
 # documented. Every reader pays. Neighbours pay most in proportion and least in points
-# (the table's last column). So this does not settle whether part of their lead is
-# knowing the hand: in proportion the lead shrinks, in points it grows. On blocks, too,
-# they make the fewest errors; but the network was trained for so short a time that even
-# on random rows it makes more than the linear classifier, so its rank here says little.
-# What you may say: **accuracy on random rows ≠ accuracy where the network will be
-# used.**
+# (the table's last column): their lead shrinks in proportion and grows in points, so
+# whether they win by knowing the hand stays open. On blocks, too, they make the fewest
+# errors; but the network trained so briefly that even on random rows it makes more than
+# the linear classifier, so its rank here says little. What you may say: **accuracy on
+# random rows ≠ accuracy where the network will be used.**
 #
 # ## 9. Watch a network make up its mind
 #
@@ -1433,11 +1432,10 @@ record.groupby("experiment", sort=False).head(1).round(3)
 # thresholds are among them. The intervals treat replicates as independent; for digits
 # in general they are much too narrow (Nadeau & Bengio 2003 would make those of the
 # probes of $h_2$, five random splits that each test one third, almost twice as wide).
-# The learning rates were chosen for the two networks of section 5, and one of
-# them serves all others. What a network *uses* of a layer was not measured. After 1,500
-# updates the networks of section 7 were still learning their shuffled labels, and 500
-# updates, in sections 6 and 8, are a short training. Thresholds come from a pilot with
-# 20 other replicates on one machine.
+# The learning rates were chosen for the two networks of section 5, and one of them
+# serves all others. What a network *uses* of a layer was not measured. After 1,500
+# updates some networks were still learning their shuffled labels, and 500 updates, in
+# sections 6 and 8, are a short training.
 #
 # ### Your turn
 #
