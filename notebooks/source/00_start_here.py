@@ -1014,7 +1014,8 @@ with expect_claim_failure():
 #
 # Take the networks trained on shuffled labels. What do these *networks* answer on test
 # digits, and what does a *probe* read from their second layer? For comparison: how well
-# do they know the shuffled labels that they were trained on?
+# do they know the labels that they were trained on, and what holds after training on
+# the true ones?
 
 
 # %%
@@ -1059,8 +1060,8 @@ guess_puzzle.resolve([not high["read"], one_only, high["answered"]])
 # The answer is in who reads. The network's last layer is a linear map, like the probe;
 # but it was fitted to shuffled labels, so it answers noise. **What can be read from a
 # layer is not what the network answers.** Nor did this training put the digits there:
-# the probe reads untrained $h_2$ no worse (section 6). And notice the table's first
-# column: with this budget the networks know only part of their shuffled labels. Large
+# the probe reads untrained $h_2$ no worse (section 6). And notice the first column,
+# `known`: with this budget the networks know only part of their shuffled labels. Large
 # networks, trained for longer, fit all of them (Zhang et al. 2017).
 #
 # Can something be *present* and yet hardly readable? Here is a map that loses nothing,
