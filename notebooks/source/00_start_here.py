@@ -733,10 +733,10 @@ guess_reader.resolve(digit.mean().idxmax())
 # classifier by little. (Part of such leads is how a reader was fitted: the network
 # without ReLU is linear in the pixels, too, and yet below the linear classifier, which
 # has its penalty chosen and reaches its minimum.) On *even or odd* it leads by far, but
-# only where the labels say no more than even or odd. With finer labels 96.5 of 100 need
-# no hidden layer and no ReLU. Two things changed together: the labels say more, and the
-# largest of ten weighted sums is itself a bend. The claim does not say how much each
-# did.
+# only where the labels say no more than even or odd. With finer labels 96.5 right
+# answers of 100 need no hidden layer and no ReLU. Two things changed together: the
+# labels say more, and the largest of ten weighted sums is itself a bend. The claim does
+# not say how much each did.
 #
 # Had we compared the network with guessing, we would have praised it for an easy exam.
 #
@@ -1067,8 +1067,8 @@ guess_puzzle.resolve([not high["read"], one_only, high["answered"]])
 # Can something be *present* and yet hardly readable? Here is a map that loses nothing,
 # because it can be undone: each half of the pixels is shifted by a wave of the other
 # half. The wave swings by three times the pixels' range up and as far down, so it can
-# cover them; its frequency says how fast it does so as the mixed numbers of the other
-# half change: at frequency 30 nearly five times for each unit.
+# cover them. Its frequency says how fast: at frequency 30 it swings nearly five times
+# while a mixed number of the other half changes by one.
 
 
 # %%
@@ -1283,11 +1283,11 @@ guess_blocks.resolve([times <= 1, 1 < times <= 1.5, times > 1.5])
 # Read this with care. The claims are about *these* seven blocks: other replicates
 # redraw the networks, not the writers. That blocks are other writers is plausible, not
 # documented. Every reader pays. Neighbours pay most in proportion and least in points
-# (the table's last column): their lead shrinks in proportion and grows in points, so
-# whether they win by knowing the hand stays open. On blocks, too, they make the fewest
-# errors; but the network trained so briefly that even on random rows it makes more than
-# the linear classifier, so its rank here says little. What you may say: **accuracy on
-# random rows ≠ accuracy where the network will be used.**
+# (the table's last column): their lead over the others shrinks in proportion and grows
+# in points, so whether they win by knowing the hand stays open. On blocks, too, they
+# make the fewest errors; but the network trained so briefly that even on random rows it
+# makes more than the linear classifier, so its rank here says little. What you may say:
+# **accuracy on random rows ≠ accuracy where the network will be used.**
 #
 # ## 9. Watch a network make up its mind
 #
