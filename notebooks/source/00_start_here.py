@@ -28,7 +28,7 @@
 # for Machine Learning](https://mml-book.github.io), chapters 2 and 5. You need no
 # PyTorch yet.
 #
-# **Reading:** 65 minutes. **Running:** about 100 seconds on one CPU core.
+# **Reading:** 65 minutes. **Running:** about 110 seconds on one CPU core.
 
 # %%
 from functools import partial
