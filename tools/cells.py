@@ -31,7 +31,7 @@ from rich.table import Table
 import labs
 
 # The notebooks and labs, such as "00_start_here", that keep these two limits.
-SECOND_EDITION = ("00_start_here", "01_representation", "02_depth", "lab01_perceptron_to_autodiff")
+SECOND_EDITION = ("00_start_here", "01_representation", "02_depth", "04_scaling", "lab01_perceptron_to_autodiff")
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight
 # Calls that are work: a cell that makes one, itself or through a function of its notebook, does more than draw.
 WORK = {
