@@ -295,30 +295,14 @@ for number in range(3):
 # of its own. The loss that counts is that on held-out examples, at the moment that was
 # best on *validation* examples.
 
+
 # %%
-WORLDS = [seed + 5000 * extra for extra in range(WORLDS_EACH) for seed in SEEDS]
-
-
-def parity_worlds(n, worlds=WORLDS, exponent=1.4):
-    """Training, validation and test examples of each world, n of them to train on."""
-    splits = []
-    for seed in worlds:
-        examples = data.sparse_parity(n + 7000, seed, exponent=exponent)
-        splits.append(examples.split(seed, test=5000, validation=2000))
-    return [data.stack(parts) for parts in zip(*splits, strict=True)]
-
-
 def losses(networks, examples):
     """Mean cross-entropy of each network on its own examples, in nats."""
     with torch.no_grad():
         outputs = networks(examples.inputs.to(DEVICE))
     targets = examples.targets.to(DEVICE)
     return F.cross_entropy(outputs.mT, targets, reduction="none").mean(1).cpu().numpy()
-
-
-def of_replicates(values):
-    """The mean of each replicate's worlds: [worlds] to [replicates]."""
-    return np.reshape(values, (-1, REPLICATES)).mean(0)
 
 
 # %%
@@ -350,15 +334,30 @@ def train_parity(width, parts, rate=0.04):
 
 
 # %%
-def train_widths(widths, n, worlds=WORLDS, exponent=1.4):
-    """Networks and test loss of each replicate, both by width; and the test examples."""
-    parts, networks, loss = parity_worlds(n, worlds, exponent), {}, {}
-    for width in widths:
-        networks[width], _, test_losses = train_parity(width, parts)
-        loss[width] = of_replicates(test_losses)
-    return networks, loss, parts[-1]
+def parity_worlds(n, seeds, exponent=1.4):
+    """Training, validation and test examples of each world, n of them to train on."""
+    splits = []
+    for seed in seeds:
+        examples = data.sparse_parity(n + 7000, seed, exponent=exponent)
+        splits.append(examples.split(seed, test=5000, validation=2000))
+    return [data.stack(parts) for parts in zip(*splits, strict=True)]
 
 
+def train_widths(widths, n, exponent=1.4, worlds=WORLDS_EACH):
+    """By width: networks, a batch for each world of the replicates, and their mean
+    test loss; and the test examples of each batch."""
+    networks, loss, tests = {}, {}, []
+    for world in range(worlds):
+        parts = parity_worlds(n, [seed + 5000 * world for seed in SEEDS], exponent)
+        tests.append(parts[-1])
+        for width in widths:
+            trained, _, test_losses = train_parity(width, parts)
+            networks.setdefault(width, []).append(trained)
+            loss.setdefault(width, []).append(test_losses)
+    return networks, {w: np.mean(found, axis=0) for w, found in loss.items()}, tests
+
+
+# %%
 def best_rate(width, rates):
     """The rate with the least validation loss, on one world of each replicate."""
     parts, found = parity_worlds(PLENTY, SEEDS), {}
@@ -370,7 +369,6 @@ def best_rate(width, rates):
 
 networks_of, loss_of, as_they_come = train_widths(SMALL, PLENTY)
 assert best_rate(16, (0.01, 0.04, 0.16)) == best_rate(32, (0.01, 0.04, 0.16)) == 0.04
-print("at 16 and 32 neurons, rate 0.04 beats 0.01 and 0.16 on validation examples")
 
 # %% [markdown]
 # (One learning rate for all sizes is an assumption. It holds at these two; that it
@@ -437,7 +435,7 @@ _, starved, _ = train_widths([16, LARGE], STARVED)
 log_ratio = np.log(sizes[3] / sizes[1])  # of the parameters of 32 neurons and of 8
 exponents = {0.4: np.log(loss_of[8] / loss_of[32]) / log_ratio}
 for gamma in (0.2, 1.0):
-    _, ends, _ = train_widths([8, 32], PLENTY, SEEDS, exponent=1 + gamma)
+    _, ends, _ = train_widths([8, 32], PLENTY, 1 + gamma, worlds=1)
     exponents[gamma] = np.log(ends[8] / ends[32]) / log_ratio
 
 # %% tags=["drawing"]
@@ -485,7 +483,7 @@ claim(
     control=by_line / loss_of[LARGEST],
     control_is="the same ratio for a straight line in log N through the same points",
     source="Michaud et al. 2023 (the task); Kaplan et al. 2020 (power law in N)",
-    runs=networks_of[LARGEST].run_ids,
+    runs=networks_of[LARGEST][0].run_ids,
 )
 claim(
     "With 4 000 examples, 8 times the neurons lower the loss by at most 0.06 nats",
@@ -1069,37 +1067,39 @@ figures.show(
 # Before you look: which of the last two has the lower average loss?
 
 # %%
-evenly, _, even_test = train_widths([LARGE], PLENTY, exponent=0.0)
-tasks = F.one_hot(even_test.factors["task"], 32).double()  # [worlds, examples, 32]
-
-
-def accuracy_by_task(networks):
-    """[worlds, 32], on held-out examples that are drawn evenly."""
-    with torch.no_grad():
-        answers = networks(even_test.inputs.to(DEVICE)).argmax(-1).cpu()
-    right = (answers == even_test.targets).double()
-    return (torch.einsum("we,wet->wt", right, tasks) / tasks.sum(1)).numpy()
-
-
-# %%
+evenly, _, drawn_evenly = train_widths([LARGE], PLENTY, exponent=0.0)
 COMPARED = {
     "8 neurons": networks_of[8],
     "128 neurons": networks_of[LARGE],
     "128, drawn evenly": evenly[LARGE],
 }
-by_task = {name: accuracy_by_task(each) for name, each in COMPARED.items()}
-rarest = {name: of_replicates(found[:, 24:].mean(1)) for name, found in by_task.items()}
-average_loss = {
-    name: of_replicates(losses(each, as_they_come)) for name, each in COMPARED.items()
-}
+
+
+def accuracy_by_task(networks, examples):
+    """[replicates, 32]"""
+    with torch.no_grad():
+        answers = networks(examples.inputs.to(DEVICE)).argmax(-1).cpu()
+    right = (answers == examples.targets).double()
+    tasks = F.one_hot(examples.factors["task"], 32).double()  # [replicates, n, 32]
+    return (torch.einsum("kn,knt->kt", right, tasks) / tasks.sum(1)).numpy()
+
+
+def over_worlds(measure_one, batches, tests):
+    """The mean over the worlds of each replicate."""
+    pairs = zip(batches, tests, strict=True)
+    return np.mean([measure_one(networks, test) for networks, test in pairs], axis=0)
+
+
+by_task, rarest, average_loss = {}, {}, {}
+for name, batches in COMPARED.items():
+    by_task[name] = over_worlds(accuracy_by_task, batches, drawn_evenly)
+    rarest[name] = by_task[name][:, 24:].mean(1)
+    average_loss[name] = over_worlds(losses, batches, as_they_come)
 
 # %% tags=["drawing"]
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=[1.7, 1])
 for name, found in by_task.items():
-    curves_by_task = found.reshape(WORLDS_EACH, REPLICATES, 32).mean(0)
-    figures.lines_with_spread(
-        panels[0], range(1, 33), curves_by_task, name, markevery=3
-    )
+    figures.lines_with_spread(panels[0], range(1, 33), found, name, markevery=3)
 panels[0].axhline(0.5, color="0.4", linestyle=":", label="chance")
 panels[0].axvspan(24.5, 32.5, color="0.93", zorder=0)
 panels[0].set(xlabel="task, from common to rare (shaded: the eight rarest)")
@@ -1128,7 +1128,7 @@ claim(
     control=rarest["128 neurons"] - rarest["8 neurons"],
     control_is="the gain on these tasks from 16 times the neurons",
     source="Sagawa et al. 2020 (worst groups); our measurement",
-    runs=evenly[LARGE].run_ids,
+    runs=evenly[LARGE][0].run_ids,
 )
 claim(
     "And yet their average loss is higher",
@@ -1182,20 +1182,26 @@ in_labkit = measure.calibration_error(some, labels, 10)
 assert np.isclose(calibration_error(some, labels), in_labkit, atol=1e-6)
 
 # %%
-test = as_they_come
-flip_generator = torch.Generator().manual_seed(BASE_SEED)
-flipped = torch.rand(test.inputs[..., 32:].shape, generator=flip_generator) < 0.1
-faulty_inputs = test.inputs.clone()
-faulty_inputs[..., 32:] *= 1 - 2 * flipped.float()
 SHIFT = {"name": "faulty sensor", "shift": "each bit flipped with probability 0.1"}
-faulty = test.replace(inputs=faulty_inputs, transform="each bit flipped with p = 0.1")
+
+
+def error_and_arithmetic(networks, test):
+    """ECE with the faulty sensor, and 0.244 of the learned share: each [replicates]."""
+    generator = torch.Generator().manual_seed(BASE_SEED)
+    flipped = torch.rand(test.inputs[..., 32:].shape, generator=generator) < 0.1
+    inputs = test.inputs.clone()
+    inputs[..., 32:] *= 1 - 2 * flipped.float()
+    faulty = test.replace(inputs=inputs, transform="each bit flipped with p = 0.1")
+    how = {"metric": calibration_error, "environment": SHIFT}
+    learned_share = 2 * evaluate(networks, test) - 1
+    return evaluate(networks, faulty, **how), 0.244 * learned_share
+
+
 errors, arithmetic = {}, {}
 for width in (8, LARGE):
-    how = {"metric": calibration_error, "environment": SHIFT}
-    found = evaluate(networks_of[width], faulty, **how)
-    errors[width] = of_replicates(found)
-    learned_share = 2 * evaluate(networks_of[width], test) - 1
-    arithmetic[width] = of_replicates(0.244 * learned_share)
+    found = over_worlds(error_and_arithmetic, networks_of[width], as_they_come)
+    errors[width], arithmetic[width] = found
+
 growth = errors[LARGE] - errors[8]
 claim(
     "From 8 to 128 neurons the ECE grows by what arithmetic says, within 0.043",
