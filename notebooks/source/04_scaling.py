@@ -845,9 +845,8 @@ points = points[["characters", "loss"]].mean()
 fitted, scatter = fit_formula(points, offset=1.5)
 grid = [(c, r) for c in np.geomspace(3e8, 3e13, 11) for r in np.geomspace(0.3, 3, 6)]
 wide = pd.DataFrame(grid, columns=["budget", "ratio"])
-wide["weights"] = (
-    2200 * wide.ratio * (wide.budget / 3e9) ** 0.54
-)  # around the best size
+near_best = 2200 * (wide.budget / 3e9) ** 0.54  # size, by the fitted formula
+wide["weights"] = near_best * wide.ratio
 wide["characters"] = wide.budget / 6 / wide.weights
 noise = scatter * np.random.default_rng(0).standard_normal(len(wide))
 wide["loss"] = formula(fitted, wide.weights, wide.characters, 1.5) * np.exp(noise)
@@ -891,7 +890,7 @@ figures.slider(
     Right: misfit against the assumed E. The long run's is nearly flat over most of
     the axis; that of a wider range has a narrow valley. Rings mark this E. In the title
     the exponent of N, which falls as E grows.""",
-    caption="L(N, D), fitted with E held fixed. Squares and other markers: trained.",
+    caption="L(N, D), fitted with E held fixed. Markers: trained models, means of seeds.",
     name="E",
 )
 
@@ -1122,7 +1121,7 @@ figures.show(
 
 # %%
 claim(
-    "As many examples, drawn evenly, give 0.22 more accuracy on the rarest tasks",
+    "As many examples, drawn evenly, give at least 0.22 more accuracy on rare tasks",
     rarest["128, drawn evenly"] - rarest["128 neurons"],
     at_least=0.22,
     control=rarest["128 neurons"] - rarest["8 neurons"],
