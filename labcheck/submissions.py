@@ -98,6 +98,13 @@ def find(folder, labs, lab=None):
     return submissions
 
 
+def asked(lab):
+    """The names that a lab's checks ask for: what a table names, else the exercise's own."""
+    exercises = lab.exercises.values()
+    targets = [(exercise.name, getattr(check, "target", None)) for exercise in exercises for check in exercise.checks]
+    return {target if isinstance(target, str) else name for name, target in targets}
+
+
 def read(path, folder, labs, lab=None):
     """The submission that is a file, or a folder where there is no file. See `find`."""
     submission = Submission(path, student_of(path, folder, labs))
@@ -109,7 +116,7 @@ def read(path, folder, labs, lab=None):
         return submission
     submission.cells = [list(cell) for cell in cells]
     for number, source, experiment in cells:
-        if experiment and (names := defined(source) & labs[submission.lab].exercises.keys()):
+        if experiment and (names := defined(source) & asked(labs[submission.lab])):
             submission.remarks.append(
                 f"code cell {number} answers {', '.join(sorted(names))} but is tagged `experiment`: "
                 "only its functions, classes and imports run"

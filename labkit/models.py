@@ -181,22 +181,23 @@ class Attention(nn.Module):
         parts = self.query_key_value(x).chunk(3, dim=-1)
         return [part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in parts]
 
-    def _weights(self, q, k):
-        scores = q @ k.mT / q.shape[-1] ** 0.5
+    def _bias(self, q):
+        """What is added to the scores, [T, T] or [heads, T, T]: minus infinity where nothing is to be seen."""
         at = torch.arange(q.shape[-2], device=q.device)
+        bias = q.new_zeros(len(at), len(at))
         if self.relative:
-            scores = scores + self.distance_bias[:, at.unsqueeze(1) - at + self.relative - 1]
-        if self.causal:
-            scores = scores.masked_fill(at > at.unsqueeze(1), -torch.inf)
-        return scores.softmax(-1)
+            bias = self.distance_bias[:, at.unsqueeze(1) - at + self.relative - 1]
+        return bias.masked_fill(at > at.unsqueeze(1), -torch.inf) if self.causal else bias
 
     def weights(self, x):
         """How much each position (row) takes from each (column): [n, heads, T, T], rows sum to 1."""
-        return self._weights(*self._parts(x)[:2])
+        q, k, _ = self._parts(x)
+        return (q @ k.mT / q.shape[-1] ** 0.5 + self._bias(q)).softmax(-1)
 
     def forward(self, x):
         q, k, v = self._parts(x)
-        return self.out((self._weights(q, k) @ v).transpose(-3, -2).flatten(-2))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self._bias(q))
+        return self.out(mixed.transpose(-3, -2).flatten(-2))
 
 
 class Block(nn.Module):

@@ -89,6 +89,18 @@ def test_the_limits_hold_for_second_editions_only(monkeypatch):
     assert problem.startswith(f"{source.stem}: cells have 12 lines (median) and up to 12")
 
 
+def test_wide_lines_are_found_in_sources_of_second_editions(monkeypatch):
+    assert list(cells.too_wide("x" * 88 + "\n# " + "é" * 86)) == []
+    (problem,) = cells.too_wide("x = 1\n" + "x" * 89)
+    assert problem == "line 2 of the source has 89 characters, not at most 88"
+    source = curriculum.sources()[0]
+    monkeypatch.setattr(cells, "WIDTH", 20)
+    monkeypatch.setattr(cells, "SECOND_EDITION", ())
+    assert cells.problems(source) == []
+    monkeypatch.setattr(cells, "SECOND_EDITION", (source.stem,))
+    assert "not at most 20" in cells.problems(source)[0]
+
+
 def test_a_folded_cell_carries_what_each_place_reads():
     cell = nbformat.v4.new_code_cell("ax.plot()", metadata={"tags": [curriculum.DRAWING, "nbval-ignore-output"]})
     curriculum.fold(cell)

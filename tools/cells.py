@@ -7,7 +7,7 @@ The exit status is 1 where something is wrong:
 - a prediction is resolved by an option that stands in the code, instead of by the measurement;
 - a folded cell (tag `drawing`) does more than draw: it trains, evaluates, claims, predicts or records, or binds a name
   other than a function's that a cell in sight needs;
-- a notebook in SECOND_EDITION exceeds the limits of cells.
+- a notebook in SECOND_EDITION exceeds the limits of cells, or its source has a line that is too wide.
 """
 
 import os
@@ -30,9 +30,13 @@ from rich.table import Table
 
 import labs
 
-# The notebooks and labs, such as "00_start_here", that keep these two limits.
-SECOND_EDITION = ("00_start_here", "01_representation", "02_depth", "04_scaling", "lab01_perceptron_to_autodiff")
+# The notebooks and labs, such as "00_start_here", that keep these limits.
+SECOND_EDITION = (
+    "00_start_here", "01_representation", "02_depth", "04_scaling",
+    "lab01_perceptron_to_autodiff", "lab02_surprise", "lab03_faster_downhill", "lab04_good_start",
+)  # fmt: skip
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight
+WIDTH = 88  # characters in a line of a notebook's source, text or code
 # Calls that are work: a cell that makes one, itself or through a function of its notebook, does more than draw.
 WORK = {
     "Ensemble", "backward", "claim", "evaluate", "expect_claim_failure", "fit", "fit_transform", "linear_probe",
@@ -136,6 +140,12 @@ def is_literal(outcome):
     return isinstance(outcome, ast.Constant)
 
 
+def too_wide(text):
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > WIDTH:
+            yield f"line {number} of the source has {len(line)} characters, not at most {WIDTH}"
+
+
 def problems(source):
     """Sentences on what is wrong with the cells of a notebook or lab."""
     cells = code_cells(source)
@@ -146,6 +156,8 @@ def problems(source):
     if source.stem in SECOND_EDITION and (median > MEDIAN_LINES or longest > MOST_LINES):
         limits = f"at most {MEDIAN_LINES} and {MOST_LINES}"
         found.append(f"cells have {median:g} lines (median) and up to {longest}, not {limits}")
+    if source.stem in SECOND_EDITION and source.parent == curriculum.SOURCES:
+        found += too_wide(source.read_text(encoding="utf-8"))
     return [f"{source.stem}: {problem}." for problem in found]
 
 

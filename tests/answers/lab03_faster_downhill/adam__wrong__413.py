@@ -1,0 +1,8 @@
+# Leaves out epsilon, so a gradient that is 0 from the first update on gives nan.
+# Input: g = np.array([0.0, 1.0])
+def adam(x, g, state, rate, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
+    t = state.get("t", 0) + 1
+    m = beta1 * state.get("m", 0) + (1 - beta1) * g
+    s = beta2 * state.get("s", 0) + (1 - beta2) * g**2
+    mh, sh = m / (1 - beta1**t), s / (1 - beta2**t)
+    return (1 - rate * decay) * x - rate * mh / np.sqrt(sh), {"m": m, "s": s, "t": t}

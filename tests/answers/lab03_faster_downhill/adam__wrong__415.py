@@ -1,0 +1,8 @@
+# The larger of root and epsilon in place of their sum.
+# Input: eps=0.1, one update with g = 1
+def adam(x, g, state, rate, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
+    t = state.get("t", 0) + 1
+    m = beta1 * state.get("m", 0) + (1 - beta1) * g
+    s = beta2 * state.get("s", 0) + (1 - beta2) * g**2
+    mh, sh = m / (1 - beta1**t), s / (1 - beta2**t)
+    return (1 - rate * decay) * x - rate * mh / np.maximum(np.sqrt(sh), eps), {"m": m, "s": s, "t": t}

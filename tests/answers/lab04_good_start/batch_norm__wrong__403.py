@@ -1,0 +1,12 @@
+# Momentum the wrong way round: m old + (1 - m) new.
+# input: x = 1, 3, 5, 7 in one column, training
+def batch_norm(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5):
+    if training:
+        n = len(x)
+        mu, sigma2 = x.mean(0), x.var(0, correction=0)
+        with torch.no_grad():
+            mean = momentum * mean + (1 - momentum) * mu.detach()
+            variance = momentum * variance + (1 - momentum) * n / (n - 1) * sigma2.detach()
+    else:
+        mu, sigma2 = mean, variance
+    return gain * (x - mu) / torch.sqrt(sigma2 + eps) + shift, mean, variance

@@ -1,0 +1,13 @@
+# momentum is fixed at 0.1 whatever is asked for.
+# input: momentum=0.3, x = 1, 3, 5, 7, training
+def batch_norm(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5):
+    momentum = 0.1
+    if training:
+        n = len(x)
+        mu, sigma2 = x.mean(0), x.var(0, correction=0)
+        with torch.no_grad():
+            mean = (1 - momentum) * mean + momentum * mu.detach()
+            variance = (1 - momentum) * variance + momentum * n / (n - 1) * sigma2.detach()
+    else:
+        mu, sigma2 = mean, variance
+    return gain * (x - mu) / torch.sqrt(sigma2 + eps) + shift, mean, variance

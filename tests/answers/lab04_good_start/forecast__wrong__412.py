@@ -1,0 +1,9 @@
+# The lists q and g live between calls (mutable default), so the second call appends.
+# input: forecast([4, 2, 3], [0.25, 0.5]) called twice
+def forecast(sizes, variances, slope=0.0, q=[], g=[1.0]):
+    c = (1 + slope**2) / 2
+    for layer, v in enumerate(variances):
+        q.append(sizes[layer] * v * (c * q[-1] if q else 1.0))
+    for layer in range(len(variances) - 1, 0, -1):
+        g.insert(0, c * sizes[layer + 1] * variances[layer] * g[0])
+    return q, g

@@ -1,0 +1,11 @@
+# Changes the caller's list of variances in place (pop).
+# input: variances = [0.25, 0.5] is empty after the call
+def forecast(sizes, variances, slope=0.0):
+    c = (1 + slope**2) / 2
+    q, g = [], [1.0]
+    for layer, v in enumerate(variances):
+        q.append(sizes[layer] * v * (c * q[-1] if q else 1.0))
+    for layer in range(len(variances) - 1, 0, -1):
+        g.insert(0, c * sizes[layer + 1] * variances[layer] * g[0])
+    variances.clear()
+    return q, g

@@ -1,0 +1,5 @@
+# Steps up the gradient.
+# input: weights 0.5, gradient 1, rate 0.1, penalty 2
+def proximal_step(weights, gradient, rate, penalty):
+    z = weights + rate * gradient
+    return torch.sign(z) * torch.clamp(z.abs() - rate * penalty, min=0)
