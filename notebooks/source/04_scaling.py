@@ -56,14 +56,11 @@ DEVICE = device()
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
 FEW, MANY, TABLE_ROWS = 1000, 4000, 1000  # training examples in section 1
-CNN_UPDATES, MLP_UPDATES = 450, 2000
+CNN_UPDATES, MLP_UPDATES = 300, 2000
 SMALL, LARGE, LARGEST = [4, 8, 16, 32, 64], 128, 256  # neurons; the last is forecast
 PLENTY, STARVED = 48_000, 4000  # training examples in sections 2 and 5
 PARITY_UPDATES, WORLDS_EACH = 1600, 2
-LIVE_BUDGET, LIVE_WIDTHS = (
-    3e8,
-    [6, 9, 32],
-)  # the part of the long run that is trained here
+LIVE_BUDGET, LIVE_WIDTHS = 3e8, [6, 9, 32]  # what is trained here of the long run
 RATE_UPDATES, WINDOWS = 100, 48_000  # section 4: updates; windows of text
 
 # %% [markdown]
@@ -84,13 +81,13 @@ RATE_UPDATES, WINDOWS = 100, 48_000  # section 4: updates; windows of text
 
 # %%
 def convolutional(seed):
-    around = {"padding": 2, "padding_mode": "circular"}
     with seeded(seed):
         layers = [nn.Unflatten(1, (1, 40))]
         for channels in (1, 16, 16):
-            layers += [nn.Conv1d(channels, 16, 5, **around), nn.ReLU()]
-        largest = [nn.AdaptiveMaxPool1d(1), nn.Flatten()]
-        return nn.Sequential(*layers, *largest, nn.Linear(16, 10))
+            filters = nn.Conv1d(channels, 16, 5, padding=2, padding_mode="circular")
+            layers += [filters, nn.BatchNorm1d(16), nn.ReLU()]
+        layers += [nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(16, 10)]
+    return nn.Sequential(*layers)
 
 
 signal = torch.randn(1, 40, generator=torch.Generator().manual_seed(0))
@@ -98,12 +95,14 @@ torch.testing.assert_close(convolutional(0)(signal.roll(7)), convolutional(0)(si
 
 # %% [markdown]
 # The MLP trains at three learning rates, and the rate with the best accuracy on
-# validation examples counts. Both networks stop at a budget of updates; exercise 1
-# gives them more.
+# validation examples counts. On signals both networks have batch normalisation
+# (notebook 02). Both stop at a budget of updates; exercise 1 gives them more.
 
 
 # %%
 SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
+# Where one network scatters too much, a replicate is the mean of two.
+TWICE = [seed + 5000 * which for which in range(2) for seed in SEEDS]
 
 
 def of_scikit(model, splits):
@@ -120,19 +119,19 @@ def of_cnn(splits):
     found = []
     for seed, (train, _, test) in zip(SEEDS, splits, strict=True):
         network = convolutional(seed)
-        how = {"batch_size": 32, "learning_rate": 5e-3, "schedule": "cosine"}
+        how = {"batch_size": 32, "learning_rate": 1e-2, "schedule": "cosine"}
         fit(network, train, steps=CNN_UPDATES, seed=seed, experiment="CNN", **how)
         found.append(evaluate(network, test))
     return found
 
 
-def of_mlps(splits, updates):
+def of_mlps(splits, updates, norm):
     """Held-out accuracies, at the learning rate that is best on validation."""
     train, validation, test = [data.stack(parts) for parts in zip(*splits, strict=True)]
     networks = {}
     for rate in (3e-3, 1e-2, 3e-2):
         sizes = [train.inputs.shape[-1], 64, 64, 10]
-        networks[rate] = Ensemble(sizes, SEEDS)
+        networks[rate] = Ensemble(sizes, SEEDS, norm=norm)
         how = {"batch_size": 100, "learning_rate": rate, "schedule": "cosine"}
         networks[rate].fit(train, steps=updates, experiment="MLP", **how)
     scores = {
@@ -188,24 +187,24 @@ guess_data = predict(
 drawn = [
     data.mnist1d(8000, seed).split(seed, test=2000, validation=500) for seed in SEEDS
 ]
-few = [(split.train.first(FEW), split.validation, split.test) for split in drawn]
-many = [(split.train.first(MANY), split.validation, split.test) for split in drawn]
 TASKS = {
-    "few signals": few,
-    "many signals": many,
+    "few signals": [(s.train.first(FEW), s.validation, s.test) for s in drawn],
+    "many signals": [(s.train.first(MANY), s.validation, s.test) for s in drawn],
     "table": [friedman(seed, rotated=False) for seed in SEEDS],
     "rotated table": [friedman(seed, rotated=True) for seed in SEEDS],
 }
+
+# %%
 accuracies = {}
 for task_name, splits in TASKS.items():
     updates = MLP_UPDATES if task_name == "many signals" else MLP_UPDATES // 3
-    trees = RandomForestClassifier(25, random_state=BASE_SEED)
+    trees, norm = RandomForestClassifier(25, random_state=BASE_SEED), "batch"
     if "table" in task_name:
-        trees = HistGradientBoostingClassifier(random_state=BASE_SEED)
+        trees, norm = HistGradientBoostingClassifier(random_state=BASE_SEED), None
     found = {
         "logistic regression": of_scikit(LogisticRegression(max_iter=300), splits),
         "trees": of_scikit(trees, splits),
-        "MLP": of_mlps(splits, updates),
+        "MLP": of_mlps(splits, updates, norm),
     }
     if "signals" in task_name:
         found["CNN"] = of_cnn(splits)
@@ -245,9 +244,9 @@ figures.show(
 cnn_ahead = accuracies.CNN["few signals"] - accuracies.trees["many signals"]
 mlp_ahead = accuracies.MLP["few signals"] - accuracies.trees["many signals"]
 claim(
-    "With 1 000 signals the CNN is more accurate than the forest with 4 000",
+    "With 1 000 signals the CNN is at least 0.1 more accurate than trees with 4 000",
     cnn_ahead,
-    at_least=0.0,
+    at_least=0.1,
     control=mlp_ahead,
     control_is="the same difference for the MLP with 1 000 signals",
     source="Greydanus & Kobak 2024 (MNIST-1D)",
@@ -671,23 +670,23 @@ guess_live = predict(
 )
 table, about = data.long_run("04_language_models")
 live_grid = {"width": LIVE_WIDTHS, "budget": [LIVE_BUDGET], "context": [16]}
-live = sweep.run(language_model, live_grid, SEEDS, name="04_live", data=text.sha256)
+live = sweep.run(language_model, live_grid, TWICE, name="04_live", data=text.sha256)
 
 
 def excess_of_large(frame, budget):
     """Loss of 32 neurons less the mean of 6 and 9, for each of SEEDS, at context 16."""
     rows = frame[(frame.budget == budget) & (frame.context == 16)]
-    by_width = rows.pivot(index="seed", columns="width", values="loss").loc[SEEDS]
-    return by_width[32] - by_width[[6, 9]].mean(axis=1)
+    mean = rows.groupby([rows.seed % 5000, "width"]).loss.mean().unstack().loc[SEEDS]
+    return mean[32] - mean[[6, 9]].mean(axis=1)
 
 
 excess = excess_of_large(live, LIVE_BUDGET)
 # not equal: another Python has another library
 assert abs(excess - excess_of_large(table, LIVE_BUDGET)).max() < 0.3
 claim(
-    "With 3e8 FLOPs, 32 neurons lose at least 0.065 more than 6 and 9 do on average",
+    "With 3e8 FLOPs, 32 neurons lose at least 0.1 nats more than 6 and 9 on average",
     excess,
-    at_least=0.065,
+    at_least=0.1,
     control=excess_of_large(table, 3e9),
     control_is="the same difference with ten times the budget, from the long run",
     source="Hoffmann et al. 2022 (IsoFLOP curves)",
@@ -900,7 +899,8 @@ figures.slider(
     Right: misfit against the assumed E. The long run's is nearly flat over most of
     the axis; that of a wider range has a narrow valley. Rings mark this E. In the title
     the exponent of N, which falls as E grows.""",
-    caption="L(N, D), fitted with E held fixed. Markers: trained models, means of seeds.",
+    caption="""L(N, D), fitted with E held fixed. Markers: trained models, means of 45
+    seeds.""",
     name="E",
 )
 
@@ -957,21 +957,20 @@ def scaled_adam(width, rate):
 
 # %%
 drawn_again = [
-    data.mnist1d(6000, seed).split(seed, test=1000, validation=1000) for seed in SEEDS
+    data.mnist1d(6000, seed).split(seed, test=1000, validation=1000) for seed in TWICE
 ]
 rate_train, rate_validation, _ = map(data.stack, zip(*drawn_again, strict=True))
 
 
 def loss_at(rule, width, rate):
-    networks = Ensemble([40, width, width, 10], SEEDS)
+    networks = Ensemble([40, width, width, 10], TWICE)
     scaled = {"optimizer": scaled_adam(width, rate)}
     how = scaled if rule == "scaled with width" else {"learning_rate": rate}
     how |= {"steps": RATE_UPDATES, "batch_size": 64, "schedule": "cosine"}
     networks.fit(rate_train, experiment=f"rates, {rule}", **how)
-    return losses(networks, rate_validation)
+    return losses(networks, rate_validation).reshape(2, -1).mean(0)  # a replicate's
 
 
-# %%
 RULES, RATES = ("one rate", "scaled with width"), np.geomspace(3e-3, 0.3, 5)
 rate_losses = {}  # (rule, width) -> [K, rates]
 best_rates = {}
