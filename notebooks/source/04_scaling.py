@@ -1163,7 +1163,7 @@ claim(
 # another mixture serve all tasks nearly alike. And yet, as the figure shows, their
 # average loss is *higher*: a scaling curve of the average would have chosen the other
 # model. That is this notebook's inequality: **Scale ≠ Reliability**. The loss sums over
-# whom you serve, and a forecast of the sum says nothing on a part.
+# whom you serve, and a forecast of the sum says nothing about a part.
 #
 # It does not say that scale never helps the rare. More data and updates reach further
 # down the list (exercise 4). And drawing evenly is cheap here because tasks are known
@@ -1230,7 +1230,7 @@ claim(
 )
 
 # %% [markdown]
-# The error grows with size, and that says nothing on calibration at a given competence:
+# The error grows with size, and that says nothing about calibration at a given competence:
 # the larger network has *more to be wrong about*. Compare models on what both have
 # learned. (On images, older architectures were worse calibrated with size and under
 # shift; in recent ones both trends are weaker: Minderer et al. 2021.)
