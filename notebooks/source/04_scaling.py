@@ -1230,10 +1230,10 @@ claim(
 )
 
 # %% [markdown]
-# The error grows with size, and that says nothing about calibration at a given competence:
-# the larger network has *more to be wrong about*. Compare models on what both have
-# learned. (On images, older architectures were worse calibrated with size and under
-# shift; in recent ones both trends are weaker: Minderer et al. 2021.)
+# The error grows with size, and that says nothing about calibration at a given
+# competence: the larger network has *more to be wrong about*. Compare models on what
+# both have learned. (On images, older architectures were worse calibrated with size and
+# under shift; in recent ones both trends are weaker: Minderer et al. 2021.)
 #
 # ## 6. The record, and what a reviewer would ask
 
