@@ -946,8 +946,8 @@ figures.slider(
 # Does it hold for two? Take MLPs of 8, 32 and 128 neurons a layer on 4 000 signals. Do
 # they want the same rate?
 #
-# Here is why not. Adam changes each weight by about the rate $\eta$, whatever its size.
-# A neuron that reads $w$ neurons sums $w$ such changes, and they point the same way. So
+# Here is why not. Adam changes each weight by about the rate $\eta$, however small its
+# gradient. A neuron that reads $w$ neurons sums $w$ such changes, and they add up. So
 # its input moves by about $\eta\,w$: the wider, the further. The remedy follows: give
 # the matrices that read from $w$ neurons the rate $\eta \cdot 8 / w$, and leave the
 # others. That is a part of the **maximal update parametrization** (μP; Yang & Hu 2021,
