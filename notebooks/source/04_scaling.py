@@ -91,7 +91,7 @@ def convolutional(seed):
 
 
 signal = torch.randn(1, 40, generator=torch.Generator().manual_seed(0))
-torch.testing.assert_close(convolutional(0)(signal.roll(7)), convolutional(0)(signal))
+assert abs(convolutional(0)(signal.roll(7)) - convolutional(0)(signal)).max() < 1e-5
 
 # %% [markdown]
 # The MLP trains at three learning rates, and the rate with the best accuracy on
@@ -362,6 +362,7 @@ def train_widths(widths, n, exponent=1.4, worlds=WORLDS_EACH):
             trained, _, test_losses = train_parity(width, parts)
             networks.setdefault(width, []).append(trained)
             loss.setdefault(width, []).append(test_losses)
+        del parts  # to have room for the next world
     return networks, {w: np.mean(found, axis=0) for w, found in loss.items()}, tests
 
 
@@ -1038,7 +1039,7 @@ def loss_on_text(epochs, seed):
     return evaluate(model, test, metric=F.cross_entropy)
 
 
-loss_of_each = np.vectorize(loss_on_text)
+loss_of_each = np.vectorize(loss_on_text, otypes=[float])
 on_text = {epochs: loss_of_each(epochs, SEEDS) for epochs in (1, 4, 8)}
 
 # %%
@@ -1140,7 +1141,7 @@ panels[0].legend(loc="lower left", fontsize=8, ncols=2)
 columns = {name.replace(" ", "\n", 1): values for name, values in average_loss.items()}
 figures.dots_with_spread(panels[1], columns)
 panels[1].set(ylabel="loss on examples as they come (nats)", ylim=(0, None))
-panels[1].legend(loc="upper right", fontsize=8)
+panels[1].legend(loc="lower left", fontsize=8)
 figures.show(
     fig,
     alt="""Left: accuracy of each task, from common to rare. With 8 neurons it falls to
