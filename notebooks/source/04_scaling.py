@@ -510,8 +510,7 @@ guess_forecast.resolve([off < 0.2, 0.2 <= off <= 0.5, off > 0.5])
 # %% [markdown]
 # The forecast holds, and the rival shows that this says something: a line in $\log N$
 # through the same points soon promises a loss of zero. But look at the last points:
-# the trained curve begins to bend away from the power law. (The claim's interval shows
-# how far replicates scatter: luck is large here.)
+# the trained curve begins to bend away from the power law.
 #
 # Then three warnings. With 4 000 examples the larger network buys nothing. A scaling
 # law speaks of one resource while the others are plentiful, and before the bend nothing
@@ -599,11 +598,11 @@ for width, context in ((32, 64), (32, 256), (128, 256)):
     print(f"width {width:3}, context {context:3}: {share:.0%} of FLOPs are not in 6ND")
 
 # %% [markdown]
-# The share is about $T / (T + 6d)$. In the models that the laws were fitted on, $6d$ is
-# far above $T$, and $6ND$ is good. In small ones, or with a very long context, it
-# misses half and more. (Counted is the whole square of scores; a kernel that skips the
-# future halves it.) Note what "small" means next: *which costs you count* changes
-# conclusions at small scale.
+# The share is about $T / (T + 6d)$. In the largest models of both papers $6d$ is far
+# above $T$, and $6ND$ is good. In small ones, or with a very long context, it misses
+# half and more. (Counted is the whole square of scores; a kernel that skips the future
+# halves it.) Note what "small" means next: *which costs you count* changes conclusions
+# at small scale.
 #
 # ### Language models, trained
 #
@@ -1182,12 +1181,12 @@ guess_mixture.resolve([dearer > 0, dearer <= 0])
 # A model is calibrated if, among its answers with confidence 80 %, 80 % are right. The
 # **expected calibration error** (ECE) is the mean distance between confidence and
 # accuracy over bins of confidence (Guo et al. 2017). Now a sensor fails and flips each
-# bit with probability 0.1. You would find that larger networks are then worse
-# calibrated. Look for the trivial explanation first.
+# bit with probability 0.1. You will find that larger networks then have the larger
+# error. Look for the trivial explanation first.
 #
 # A parity of three bits survives if none or two of them flip, with probability
 # $(1 + 0.8^3)/2 = 0.756$. A network that has learned a task, and is sure, is then wrong
-# by 0.244, whatever its size. One that has not, answers "one half", and is calibrated.
+# by 0.244, whatever its size. One that has not answers "one half", and is calibrated.
 # With $f = 2 \cdot \text{accuracy} - 1$ for the share that is learned, arithmetic says
 # $\text{ECE} \approx 0.244\,f$.
 
@@ -1274,11 +1273,10 @@ Ledger().query(COST, [Ledger().session()]).round(1)
 #    5).
 #
 # **Limits of this evidence.** One to two decades of scale, where the field has seven.
-# Tasks that are made to scale, one made-up table. Networks of sections 1 and 4 stop at
-# a budget of updates. The language models read a fixed window; transformers differ,
-# above all in the cost and use of context. The long run is one table from one machine,
-# with one rule for the learning rate. Thresholds come from a pilot with 20 other
-# replicates.
+# Tasks that are made to scale, one made-up table. The networks stop at a budget of
+# updates. The language models read a fixed window; transformers differ, above all in
+# the cost and use of context. The long run is one table from one machine, with one rule
+# for the learning rate. Thresholds come from a pilot with 20 other replicates.
 #
 # ### Your turn
 #
