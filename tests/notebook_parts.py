@@ -6,6 +6,15 @@ import curriculum
 import jupytext
 
 
+def assigned(node):
+    """The names that a statement assigns to: `a` in `a = 1`, and in `a["b"] = 1`."""
+    for target in getattr(node, "targets", []):
+        if isinstance(target, ast.Subscript):
+            target = target.value
+        if isinstance(target, ast.Name):
+            yield target.id
+
+
 def parts(number, *names):
     """A namespace with the imports of a notebook and its definitions of these names, executed in their order.
 
@@ -15,8 +24,7 @@ def parts(number, *names):
     cells = [cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"]
     space, missing = {"__name__": source.stem}, set(names)
     for node in (node for cell in cells for node in ast.parse(cell).body):
-        targets = [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
-        defined = {getattr(node, "name", None), *targets} & set(names)
+        defined = {getattr(node, "name", None), *assigned(node)} & set(names)
         if defined or isinstance(node, (ast.Import, ast.ImportFrom)):
             exec(compile(ast.Module([node], []), source.name, "exec"), space)
             missing -= defined

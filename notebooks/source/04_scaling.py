@@ -144,8 +144,8 @@ def of_mlps(splits, updates, norm):
 # %% [markdown]
 # Most data in offices and hospitals look otherwise: a **table**, where each column
 # means something of its own and there is nothing to slide a filter along. Take the one
-# that Friedman (1991) made to test such methods, and that scikit-learn can draw: 50
-# columns, of which five matter,
+# that Friedman (1991) made to test such methods, and that scikit-learn can draw. We
+# draw 50 columns, of which five matter,
 #
 # $$ y = 10 \sin(\pi x_1 x_2) + 20\,(x_3 - \tfrac12)^2 + 10\,x_4 + 5\,x_5 +
 # \text{noise}, $$
@@ -264,17 +264,18 @@ guess_data.resolve([cnn_ahead.mean() < 0, cnn_ahead.mean() >= 0])
 
 # %% [markdown]
 # So it came out against the common story. The *classical* forest still climbs steeply,
-# and the MLP, a deep network without the right assumption, is no better. The network
-# that needs the least data is the one whose construction already knows what a shift is.
-# What levels off first is the linear model, which is too simple to use more.
+# and the MLP, a deep network without filters, is no better. The network that needs the
+# least data is the one built for signals: filters that look at neighbours, shared over
+# all places. (Which part of that helps most, this does not tell.) The linear model is
+# too simple to use more data.
 #
 # On the table the assumption changes sides. Trees profit from columns that mean
 # something. Mix the columns, and their lead is gone, although no information is; MLP
-# and logistic regression hardly notice, since to them one direction is like another.
-# "Needs big data" is about the *match of assumption and task*, not about depth. One
-# made-up table does not say how often real ones are like it; Grinsztajn et al. 2022
-# compare on 45 real ones, and Hollmann et al. 2025 pretrain a network on very many
-# made-up tables and come out ahead of trees on small real ones.
+# and logistic regression hardly notice, since to them one direction is much like
+# another. "Needs big data" is about the *match of assumption and task*, not about
+# depth. One made-up table does not say how often real ones are like it; Grinsztajn et
+# al. 2022 compare on 45 real ones, and Hollmann et al. 2025 pretrain a network on very
+# many made-up tables and come out ahead of trees on small real ones.
 #
 # ## 2. More parameters: a forecast
 #
@@ -508,20 +509,23 @@ off = abs(np.mean(by_power_law / loss_of[LARGEST] - 1))
 guess_forecast.resolve([off < 0.2, 0.2 <= off <= 0.5, off > 0.5])
 
 # %% [markdown]
-# The forecast holds, and the rival shows that this says something: a line in $\log N$
-# through the same points soon promises a loss of zero. But look at the last points:
-# the trained curve begins to bend away from the power law.
+# The forecast has the right order, and is too low in nearly every replicate: the
+# trained curve begins to bend away from the power law. Nor is the test a hard one. Its
+# rival, a line in $\log N$, promises a loss below zero, and a forecast of *no* progress
+# from 64 neurons on would come close to the upper limit.
 #
 # Then three warnings. With 4 000 examples the larger network buys nothing. A scaling
-# law speaks of one resource while the others are plentiful, and before the bend nothing
-# on its left warns you. Next, $\alpha$ came out as the quantization model says for this
+# law speaks of one resource while the others are plentiful. (Part of the difference is
+# repetition: a task has only $2^{12}$ inputs, and of a common task the larger set holds
+# nearly all of them.) Next, $\alpha$ came out as the quantization model says for this
 # task, but the model is *not* thereby confirmed: give the tasks other frequencies and
-# $\alpha$ follows far less than it says. At these sizes and 1 400 updates something
-# else holds it where it is; that a fitted exponent agrees with a theory at one point is
-# weak evidence. Third, $b$: these networks would look much the same with a small
-# offset, and an offset is where scaling *ends*. Section 3 comes back to that. Other
-# theories get $\alpha$ from the data's dimension or spectrum (Bahri et al. 2024).
-# (Notebook 07 looks at the single tasks.)
+# $\alpha$ follows far less than the formula says. Part of that is arithmetic: the
+# formula is a sum over infinitely many tasks, and here there are 32, of which these
+# networks learn a few. That a fitted exponent agrees with a theory at one point is weak
+# evidence. Third, $b$: these networks would look much the same with a small offset, and
+# an offset is where scaling *ends*. Section 3 comes back to that. Other theories get
+# $\alpha$ from the data's dimension or spectrum (Bahri et al. 2024). (Notebook 07 looks
+# at the single tasks.)
 #
 # ## 3. More compute: how to spend it
 #
@@ -810,10 +814,13 @@ figures.show(
 # - **The forecasts are biased.** A pure power law promises too little loss in nearly
 #   every seed. It cannot be right for ever: it falls to zero, and nobody can know every
 #   next character (Kaplan et al. say so of their own fits). With an offset of 1.5 nats
-#   the sign turns. Which offset is right, this does not tell.
+#   the sign turns, so by this measure the right one lies between. Compare it with what
+#   the fit below prefers.
 # - **The exponent is not one number.** It starts between what Kaplan et al. found,
 #   $N_\text{opt} \propto C^{0.73}$, and what Hoffmann et al. found, $C^{0.5}$, and ends
-#   below both. One line through all budgets averages over the bend.
+#   below both. One line through all budgets averages over the bend. (A part of the bend
+#   may be ours: the long run's batch grows with the text, from a least size that the
+#   small budgets meet, and its rate falls beyond 48 neurons.)
 # - **Part of it is bookkeeping.** Pearce & Song (2024) explain the quarrel of the two
 #   papers by small models and by what counts as $N$. Here the lookup would add over
 #   half to the smallest optima: count it, and the first step falls. (The last layer
@@ -919,14 +926,15 @@ figures.slider(
 
 # %% [markdown]
 # Move $E$. From 1 to 1.6 the fits are much alike, and the exponents run from near
-# Kaplan's to near Hoffmann's. So this study, 30 models with 45 seeds each, *cannot*
-# settle the exponent. ($E$ is the offset $b$ of before.) A study over a wider range
-# could, if the formula were right. Here it is not quite: at every $E$ the curves are
-# flatter than the valleys, which is no chance scatter. Besiroglu et
-# al. (2024) made a similar point about the original: they took the numbers out of
-# Hoffmann's figures, refitted, and found that the published third fit misses the data,
-# with intervals far too narrow for fewer than 500 runs; refitted, it agrees with the
-# other two methods.
+# Kaplan's to near Hoffmann's. ("Much alike" is our choice: a fifth. A stricter one
+# leaves a shorter range of $E$, and since the formula misses the valleys by more than
+# chance, no standard interval applies.) So this study, 30 models with 45 seeds each,
+# does not settle the exponent. ($E$ is the offset $b$ of before.) A study over a wider
+# range could, if the formula were right. Here it is not quite: at every $E$ the curves
+# are flatter than the valleys, which is no chance scatter. Besiroglu et al. (2024) made
+# a similar point about the original: they took the numbers out of Hoffmann's figures,
+# refitted, and found that the published third fit misses the data, with intervals far
+# too narrow for fewer than 500 runs; refitted, it agrees with the other two methods.
 #
 # What is the quarrel worth? GPT-3 (175 billion parameters, 300 billion tokens) was
 # built in Kaplan's spirit: grow the model, hardly the data. Hoffmann's *Chinchilla* (70
@@ -942,9 +950,9 @@ figures.slider(
 #
 # ### The learning rate
 #
-# "One rate for all sizes" held for the parity networks, which have one hidden layer.
-# Does it hold for two? Take MLPs of 8, 32 and 128 neurons a layer on 4 000 signals. Do
-# they want the same rate?
+# The parity networks, with one hidden layer, were all trained at one rate, chosen for
+# one width. Would one rate be fair to networks with two? Take MLPs of 8, 32 and 128
+# neurons a layer on 4 000 signals. Do they want the same rate?
 #
 # Here is why not. Adam changes each weight by about the rate $\eta$, however small its
 # gradient. A neuron that reads $w$ neurons sums $w$ such changes, and they add up. So
@@ -1012,12 +1020,13 @@ claim(
 # %% [markdown]
 # Tune the rate on small models and keep it, and the large ones are trained badly: the
 # scaling curve bends for a reason that has nothing to do with size. Scaled with width,
-# the best rate no longer falls. It even rises somewhat, so the rule overcorrects here:
-# our 100 updates and 8 neurons are far from the limit of wide networks for which it is
-# derived, and the whole of μP also scales how weights are drawn. Optimizers not tuned
-# to each size are one of the causes that Porian et al. (2024) found in Kaplan's
-# exponent. The long run above used a rule of thumb (the rate falls with $\sqrt{w}$
-# beyond 48 neurons), and its exponents are no better than that rule.
+# the best rate no longer falls. It rises, by a smaller factor than it fell before, so
+# the rule overcorrects here: our 100 updates and 8 neurons are far from the limit of
+# wide networks for which it is derived, and the whole of μP also scales how weights are
+# drawn. Optimizers not tuned to each size are one of the causes that Porian et al.
+# (2024) found in Kaplan's exponent. The long run above used a rule of thumb (the rate
+# falls with $\sqrt{w}$ beyond 48 neurons), and its exponents are no better than that
+# rule.
 #
 # ### Data that run out
 #
@@ -1165,12 +1174,13 @@ claim(
 guess_mixture.resolve([dearer > 0, dearer <= 0])
 
 # %% [markdown]
-# Size bought the common tasks and next to nothing for the rarest. The limit there is
-# *their* data: each task is one example in two to three hundred. As many examples in
-# another mixture serve all tasks nearly alike. And yet, as the figure shows, their
-# average loss is *higher*: a scaling curve of the average would have chosen the other
-# model. That is this notebook's inequality: **Scale ≠ Reliability**. The loss sums over
-# whom you serve, and a forecast of the sum says nothing about a part.
+# Size bought the common tasks and next to nothing for the rarest. Each of those tasks
+# is one example in two to three hundred. As many examples in another mixture serve all
+# tasks nearly alike. (Drawn evenly, rare tasks get more examples *and* more updates:
+# exercise 4 tells the two apart.) And yet, as the figure shows, their average loss is
+# *higher*: a scaling curve of the average would have chosen the other model. That is
+# this notebook's inequality: **Scale ≠ Reliability**. The loss sums over whom you
+# serve, and a forecast of the sum says nothing about a part.
 #
 # It does not say that scale never helps the rare. More data and updates reach further
 # down the list (exercise 4). And drawing evenly is cheap here because tasks are known
@@ -1287,7 +1297,8 @@ Ledger().query(COST, [Ledger().session()]).round(1)
 # 3. In section 4, add a third rule: every matrix gets $\eta\cdot 8/w$, the first too.
 #    Where does the best rate go, and why?
 # 4. Train the 128 neurons of section 5 on 192 000 examples as they come, with 4 200
-#    updates. Which tasks gain? What would you need for the rarest?
+#    updates. Which tasks gain? And with the same 48 000 examples, the rare ones
+#    repeated until all tasks come equally often?
 #
 # ### Scale it up
 #

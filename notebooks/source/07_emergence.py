@@ -14,7 +14,7 @@
 # 4. **forecast** whether and where a larger model crosses a threshold, and score the forecast;
 # 5. **estimate** a threshold with its uncertainty, and turn the article's five thresholds into checks of a release.
 #
-# **You need** notebooks 00 to 04: weight decay (02), induction heads (03), sparse parity, power laws and skill (04).
+# **You need** notebooks 00 to 04: weight decay (02), induction heads (03), sparse parity and power laws (04).
 # From mathematics: logarithms, sine and cosine.
 #
 # **Reading:** 75 minutes. **Running:** about 65 seconds on one CPU core.
@@ -954,7 +954,7 @@ guess_forecast.resolve([helps and by_digits > by_sequences, helps and by_digits 
 # One of the articles behind this curriculum writes capability as low below a critical scale $N_c$ and high above it,
 # and adds that real systems are more gradual. The sigmoid is that sentence as a curve: its midpoint is the threshold,
 # its spread says how gradual. Fit it to the share of sequences whose first $k$ digits are right, at all widths. The
-# uncertainty comes from the bootstrap of notebook 04, over networks.
+# uncertainty comes from the **bootstrap**: draw the networks again, with replacement, many times, and fit each time.
 
 # %%
 LENGTHS = [1, 2, 4, 8]
