@@ -564,10 +564,10 @@ panels[1].minorticks_off()
 fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 figures.show(
     fig,
-    alt="Left: accuracy against the learning rate. Plain networks and layer norm fall "
-    "to chance; batch norm stays high. Right: from a start too small or too large "
-    "plain networks stay at chance; both norms learn from the small start, and less "
-    "well from the large one.",
+    alt="Left: accuracy against the learning rate. At rate 1 plain networks fall to "
+    "chance and layer norm falls far; batch norm stays high. Right: from a start too "
+    "small or too large plain networks stay at chance; both norms learn from the small "
+    "start, and less well from the large one.",
     caption="Thin lines are replicates, each the mean of two networks. Right: the "
     "rate with the best validation accuracy at that scale.",
 )
