@@ -11,12 +11,12 @@ LAB.exercise('proximal_step', title='The step that makes zeros', difficulty=2, i
 LAB.exercise('contrastive_divergence', title='Contrastive divergence', difficulty=3, importance=4, minutes=25, points=5, optional=False)
 
 
+# fmt: off
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 
-# fmt: off
 def network(make):
     sizes = [make.size(1, 9) for _ in range(make.size(1, 6) + 1)]
     if make.kind == "square":  # deep, and the same each time but for the slope
@@ -87,7 +87,6 @@ agrees(
 def use_gradient(answer, x, gain, shift, weights, training):
     """Gradients along x, gain and shift of a weighted sum of the outputs, and whether what is kept has a graph."""
     import torch
-
     leaves = [tensor.clone().requires_grad_() for tensor in (x, gain, shift)]
     zero = torch.zeros(len(gain), dtype=gain.dtype)
     outputs, *kept = answer["batch_norm"](*leaves, zero, zero + 2, training)
@@ -120,14 +119,9 @@ agrees(
 def use_float32(answer, x, gain, shift):
     """What the answer gives in float32 less what it gives in float64: outputs and running variance."""
     import numpy as np
-    import torch
-
-    found = []
-    for kind in (torch.float64, torch.float32):
-        inputs = [tensor.to(kind) for tensor in (x, gain, shift, 0 * shift, 0 * shift + 1)]
-        outputs, _, variance = answer["batch_norm"](*inputs, True)
-        found.append([np.array(torch.as_tensor(one).detach(), float) for one in (outputs, variance)])
-    return [after - before for before, after in zip(*found)]
+    wide = x, gain, shift, 0 * shift, 0 * shift + 1
+    two = answer["batch_norm"](*wide, True), answer["batch_norm"](*[tensor.float() for tensor in wide], True)
+    return [np.asarray(two[1][k], float) - np.asarray(two[0][k], float) for k in (0, 2)]
 agrees(
     "batch_norm", "keeps its digits in float32 where the mean is large", target=use_float32, kinds=("plain",) * 3, tolerance={"atol": 0.03},
     draw=lambda make: tensors(4096 + make.numbers(make.size(8, 20), 3), make.numbers(3), make.numbers(3)),
@@ -177,11 +171,6 @@ agrees(
 
 
 # fmt: off
-import itertools
-
-from labcheck.compare import compare
-
-
 def machine(make):
     """First one example. In a case of zeros, its probabilities are a half exactly, and so is its noise."""
     n, d, m = (1, 5, 5) if make.number == 0 else (make.size(1, 8), make.size(1, 5), make.size(1, 5))
@@ -195,7 +184,6 @@ def by_free_energy(v, W, a, b, noise):
     """The gradient of mean F(v') - mean F(v), by PyTorch."""
     def free(x, W, a, b):
         return (-(x @ a) - F.softplus(x @ W + b).sum(1)).mean()
-
     with torch.enable_grad():
         leaves = [t.detach().clone().requires_grad_() for t in (W, a, b)]
         made = torch.sigmoid((noise < torch.sigmoid(v @ W + b)).to(v.dtype) @ W.T + a)
@@ -208,11 +196,14 @@ def step_by_step(v, W, a, b, noise):
     return (v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)
 def explain_machine(got, expected, v, W, a, b, noise):
     """What no table can hold: an overflow, and for one example a hidden state that no misreading of the noise gives."""
+    import itertools
+
+    from labcheck.compare import compare
     sums = v @ W + b
     if any(not np.isfinite(np.asarray(one, float)).all() for one in got if np.ndim(one)) and sums.abs().max() > 80:
         return "NaN came back where a sum is large: your sigmoid overflows, `torch.sigmoid` does not"
     made = torch.sigmoid((noise < sums.sigmoid()).to(v.dtype) @ W.T + a)
-    meant = [(noise < sums.sigmoid())[0], (noise > sums.sigmoid())[0], (sums > 0)[0], (noise < torch.sigmoid(made @ W + b))[0]]
+    meant = [(noise < sums.sigmoid())[0], (noise <= sums.sigmoid())[0], (noise > sums.sigmoid())[0], (sums > 0)[0], (noise < torch.sigmoid(made @ W + b))[0]]
     for state in itertools.product((0.0, 1.0), repeat=W.shape[1] if len(v) == 1 and len(got) == 3 else 0):
         if state and not any(torch.equal(torch.tensor(state), one.float()) for one in meant):
             if all(compare(*pair) is None for pair in zip(got, step_by_step(v, W, a, b, 2 - 3 * torch.tensor(state)))):
