@@ -91,8 +91,7 @@ NESTEROV = MOMENTUM | {
     "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"), "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
     "Nesterov's step is g + beta * v: beta is missing": ("g + beta * v if", "g + v if"), "Nesterov looks ahead in each update: yours does so in the first alone": ("if nesterov", "if not path"),
 }
-for plain in ("step by the new velocity: yours is one update behind", "plain momentum steps by v alone: yours takes Nesterov's step always"):
-    del NESTEROV[plain]
+NESTEROV = {said: how for said, how in NESTEROV.items() if not said.startswith(("step by the new", "plain momentum steps"))}
 SGD = lambda groups, beta=0.9, nesterov=False: torch.optim.SGD(groups, lr=1.0, momentum=beta, nesterov=nesterov)
 PLAIN = ("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "plain", "square")
 FIRST = "do two updates by hand, as in the text: what is remembered, and what is the step?"

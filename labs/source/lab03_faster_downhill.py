@@ -13,10 +13,9 @@
 # 4. **choose** a schedule, and say when it only costs.
 #
 # **You need** notebooks 00 to 02 (update, batch, cross-entropy, claim, control; residual connection, normalisation).
+# Below each exercise stand hints and a solution to unfold. A check draws new inputs each time.
 #
 # {exercises}
-#
-# Below each exercise stand hints and a solution to unfold. A check draws new inputs each time.
 
 # %%
 import math
@@ -48,13 +47,11 @@ WARM, ALL_UPDATES = 130, 260  # of experiment 3
 #
 # Gradient descent, $x \leftarrow x - \eta\, g$, multiplies $x_1$ by $1 - \eta$ and $x_2$ by $1 - 100\,\eta$ in each
 # update. If $\eta$ is over $2/100$, then $x_2$ grows without end. So the steep direction limits the **rate** $\eta$
-# (the learning rate), and the flat one has to wait: at $\eta = 0.019$ it takes 361 updates until $x_1$ is a thousandth
-# of what it was.
+# (the learning rate), and the flat one has to wait: at $\eta = 0.019$ a thousandth of $x_1$ is left after 361 updates.
 #
 # **The form of an optimizer.** In this lab an optimizer is a function that makes *one* update. It is given the
 # parameters `x`, their gradient `g`, a `state` and the rate. It returns the new parameters and the new state. The state
-# is its memory: `{}` before the first update, and afterwards whatever it returned last. Gradient descent remembers
-# nothing:
+# is its memory: `{}` before the first update, and afterwards whatever it returned last. Gradient descent has none:
 
 
 # %%
@@ -72,8 +69,7 @@ assert 0.981**360 > 1 / 1000 > 0.981**361
 # %% [markdown]
 # The second number swings from side to side; the first one crawls.
 #
-# **Momentum** (Polyak 1964) remembers. It adds up the gradients in a **velocity** $v$, of which each update keeps the
-# share $\beta$:
+# **Momentum** (Polyak 1964) adds up the gradients in a **velocity** $v$, of which each update keeps the share $\beta$:
 #
 # $$ v \leftarrow \beta\, v + g, \qquad x \leftarrow x - \eta\, v . $$
 #
@@ -84,17 +80,14 @@ assert 0.981**360 > 1 / 1000 > 0.981**361
 #
 # **Nesterov's momentum** asks for the gradient one step ahead, where the velocity is about to carry $x$. In PyTorch's
 # form $x$ *is* that point ahead. The velocity is the same, and the step is $g + \beta\, v$ with the *new* $v$: the
-# gradient of this update, and already the part $\beta v$ of the next one. For $g = 1$ at the first update $v = 1$, and
-# the step is $\eta \cdot 1.9$.
+# gradient of this update, and already the part $\beta v$ of the next one. With $g = 1$ the first step is $1.9\,\eta$.
 
 # %% [markdown] exercise="momentum" difficulty=2 importance=5 minutes=25 points=4
 # ### Momentum, plain and Nesterov's
-# Write one update of both. Work on each number of `x` by itself, so that any shape will do. Three rules hold for every
-# optimizer of this lab:
+# Write one update of both. Work on each number of `x` by itself, so that any shape will do. Three rules from now on:
 #
 # - **Leave `x` and `g` as they are** and return new arrays. (`x -= ...` would change the caller's own.)
-# - **Keep all memory in `state`**, in a dictionary of your making. Two networks that are trained in turn must not
-#   disturb each other.
+# - **Keep all memory in `state`**, a dictionary of your making: networks trained in turn must not disturb each other.
 # - **The rate can change** from update to update, and it can be an array that NumPy broadcasts to `x`: a rate for each
 #   number, or for each row. So it belongs into the step, and not into the velocity.
 #
@@ -124,8 +117,7 @@ def momentum(x, g, state, rate, beta=0.9, nesterov=False):
 # What must the next call know of this one? Only that belongs into the state. What stands for "no velocity so far"?
 
 # %% [markdown] hint="momentum"
-# `state.get("velocity", 0)` is the old velocity, or 0. The new one is `beta` times that, plus `g`: return it in a
-# dictionary.
+# `state.get("velocity", 0)` is the old velocity, or 0. The new one, `beta` times that plus `g`, goes into the state.
 
 # %% [markdown] hint="momentum"
 # The step is `velocity`, or `g + beta * velocity` for Nesterov's. Return `x - rate * step, {"velocity": velocity}`.
@@ -134,8 +126,7 @@ def momentum(x, g, state, rate, beta=0.9, nesterov=False):
 # The velocity is made of gradients alone. With the rate in it, $v \leftarrow \beta v - \eta g$, all is the same until
 # the rate changes: then old gradients keep their old rates. Both forms are in use; PyTorch's is the one above. Common
 # mistakes: $(1 - \beta)\, g$ for $g$, which makes steps ten times shorter; Nesterov's step with the *old* velocity
-# (that is plain momentum again); `x -= ...`, which changes the caller's array; a velocity that lives outside of
-# `state`.
+# (plain momentum again); `x -= ...`, which changes the caller's array; a velocity that lives outside of `state`.
 
 # %% checks="momentum"
 # fmt: off
@@ -218,8 +209,7 @@ NESTEROV = MOMENTUM | {
     "Nesterov's step is g + beta * v with the new v (with the old one it is plain momentum, as yours)": ("if nesterov", "if False"), "Nesterov's step is g + beta * v: the gradient is missing": ("g + beta * v if", "beta * v if"),
     "Nesterov's step is g + beta * v: beta is missing": ("g + beta * v if", "g + v if"), "Nesterov looks ahead in each update: yours does so in the first alone": ("if nesterov", "if not path"),
 }
-for plain in ("step by the new velocity: yours is one update behind", "plain momentum steps by v alone: yours takes Nesterov's step always"):
-    del NESTEROV[plain]
+NESTEROV = {said: how for said, how in NESTEROV.items() if not said.startswith(("step by the new", "plain momentum steps"))}
 SGD = lambda groups, beta=0.9, nesterov=False: torch.optim.SGD(groups, lr=1.0, momentum=beta, nesterov=nesterov)
 PLAIN = ("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "plain", "square")
 FIRST = "do two updates by hand, as in the text: what is remembered, and what is the step?"
@@ -233,7 +223,6 @@ equals("momentum", "equals it with nesterov=True, too", ({"nesterov": True}, {"b
     ('+ g\n    step', '+ (1 - beta) * g\n    step', "without (1 - beta)"), ('return x - rate * step', 'x -= rate * step\n    return x', "x - ..., not x -= ..."),
     ('+ g\n    step = g + beta * velocity if nesterov else velocity\n    return x - rate * step', '+ rate * g\n    step = rate * g + beta * velocity if nesterov else velocity\n    return x - step', "the rate belongs into the step"),
     ('velocity = beta * state.get("velocity", 0) + g', "velocity = momentum.__dict__['v'] = beta * momentum.__dict__.get('v', 0) + g", "keep all memory in `state`"), ("g + beta * velocity if", "g + beta * state.get('velocity', 0) if", "it is plain momentum, as yours"),
-    ("    return x - rate * step", "    velocity *= beta\n    velocity += 0\n    return x - rate * step", "differ"),
 ]  # fmt: skip
 
 # %%
@@ -263,21 +252,18 @@ def rmsprop(x, g, state, rate, alpha=0.99, eps=1e-8):
 print(rmsprop(np.zeros(2), np.array([1.0, 100.0]), {}, rate=1.0)[0].round(3).tolist())
 
 # %% [markdown]
-# **Adam** (Kingma & Ba 2015) is both at once: a running mean $m$ of gradients above the line, as a velocity, and one of
-# their squares, $s$, below it:
+# **Adam** (Kingma & Ba 2015) is both at once: above the line a running mean $m$ of gradients, below it $s$, of squares:
 #
 # $$ m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad s \leftarrow \beta_2 s + (1 - \beta_2)\, g^2 . $$
 #
 # Both begin at 0, so at first they are far too small. By hand, with $\beta_1 = 0.9$, $\beta_2 = 0.999$ and $g = 3$:
 # $m = 0.3$ and $s = 0.009$, though the gradient is 3 and its square 9. The weights of a mean must add up to 1. Those of
-# the $t$ gradients so far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, add up to $1 - \beta^t$ only. Divide by
-# that:
+# the $t$ gradients so far, $(1 - \beta)\,(1 + \beta + \dots + \beta^{t-1})$, add up to $1 - \beta^t$. Divide by it:
 #
 # $$ \hat m = \frac{m}{1 - \beta_1^t}, \qquad \hat s = \frac{s}{1 - \beta_2^t}, \qquad x \leftarrow x - \eta\,
 # \frac{\hat m}{\sqrt{\hat s} + \varepsilon} . $$
 #
-# At $t = 1$: $\hat m = 3$, $\hat s = 9$, and the step is $\eta \cdot 3 / 3 = \eta$. What is stored, and averaged
-# further, is $m$ and $s$ without the correction.
+# At $t = 1$: $\hat m = 3$, $\hat s = 9$, and the step is $3\,\eta / 3 = \eta$. The state keeps $m$ and $s$ uncorrected.
 #
 # **AdamW** (Loshchilov & Hutter 2019) also shrinks each weight a little in each update: it multiplies $x$ by
 # $1 - \eta \lambda$, beside Adam's step. Before AdamW, people added $\lambda x$ to the gradient. Then it was divided by
@@ -309,16 +295,13 @@ def adam(x, g, state, rate, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0):
 
 
 # %% [markdown] hint="adam"
-# The state has three entries: two means, and the number of updates so far. With which $t$ does the first update
-# compute?
+# The state has three entries: two means, and the number of updates so far. Which $t$ has the first update?
 
 # %% [markdown] hint="adam"
-# Begin with `t = state.get("t", 0) + 1`. Update both means, then make corrected ones *beside* them: `mean / (1 -
-# beta1**t)`.
+# Begin with `t = state.get("t", 0) + 1`. Update both means, then correct them *beside* these: `mean / (1 - beta1**t)`.
 
 # %% [markdown] hint="adam"
-# The step: corrected mean / (`np.sqrt(corrected_square) + eps`). Return `(1 - rate * decay) * x - rate * step` and the
-# state.
+# The step: corrected mean / (`np.sqrt(corrected_square) + eps`). What is new: `(1 - rate * decay) * x - rate * step`.
 
 # %% [markdown] why="adam"
 # $\varepsilon$ comes after the root of the *corrected* square. For $g = 10^{-8}$ the first step is
@@ -376,8 +359,7 @@ equals("adam", "equals torch.optim.AdamW where there is a decay", ({"decay": 0.5
 [
     ("    size = np.sqrt(square / (1 - beta2**t)) + eps\n    step = mean / (1 - beta1**t) / size\n", "    scale = (1 - beta2**t) ** 0.5\n    step = mean * scale / (1 - beta1**t) / (square**0.5 + eps * scale)\n", ""),
     ('    return new, {"t": t, "mean": mean, "square": square}', '    state.update(t=t, mean=mean, square=square)\n    return [new, state]', ""), ('state.get("t", 0) + 1', 'state.get("t", 0)', "with t = 0 you divide"),
-    ("np.sqrt(square / (1 - beta2**t)) + eps", "np.sqrt(square) + eps", "that of the squares is not"), ("mean / (1 - beta1**t) / size", "mean / size", "that of the gradients is not"),
-    ("np.sqrt(square / (1 - beta2**t)) + eps", "np.sqrt(square / (1 - beta2**t) + eps)", "the root first, then + eps"), ("(1 - rate * decay) * x", "(1 - decay) * x", "the decay goes at the rate too"),
+    ("np.sqrt(square / (1 - beta2**t)) + eps", "np.sqrt(square / (1 - beta2**t) + eps)", "the root first, then + eps"), ("mean / (1 - beta1**t) / size", "mean / size", "that of the gradients is not"), ("(1 - rate * decay) * x", "(1 - decay) * x", "the decay goes at the rate too"),
     ('    t = state.get("t", 0) + 1\n', '    g, decay = g + decay * x, 0.0\n    t = state.get("t", 0) + 1\n', "Adam before AdamW"), ('state.get("t", 0) + 1', "adam.__dict__['t'] = adam.__dict__.get('t', 0) + 1", "keep all memory in `state`"),
 ]  # fmt: skip
 
@@ -453,8 +435,7 @@ if lab.solved("momentum", "adam"):
 # ### Experiment 1: what does rotation cost?
 # Now in 20 dimensions. The steepest direction is so many times as steep as the flattest one; this is the **condition
 # number**. Each direction brings as much to the loss at the start. How many updates does it take to a thousandth of
-# that loss? Each method runs at its best rate, which must lie inside its grid. It is chosen on other valleys, and for
-# turned ones anew.
+# that loss? Each method runs at its best rate, inside its grid, chosen on other valleys, and for turned ones anew.
 
 # %%
 guess_turn = predict(
@@ -567,8 +548,7 @@ if lab.solved("momentum", "adam"):
 # and its loss is **convex**: one bowl, without false bottoms. A network with three hidden layers gets the *same*
 # examples, and its loss is not convex. So the convex task is the control: it differs in the hidden layers alone.
 #
-# What is measured is the **excess loss**: cross-entropy minus that of the best possible rule, which we know, because we
-# made the centres.
+# We measure the **excess loss**: cross-entropy minus that of the best possible rule, known since we made the centres.
 
 
 # %%
@@ -602,8 +582,7 @@ def unpacked(flat, shapes):
 
 
 # %% [markdown]
-# Your optimizers work number by number, so many networks can train at once: `flat` has a row of parameters for each
-# rate and replicate. PyTorch differentiates.
+# Your optimizers work number by number, so many networks train at once: `flat` has a row for each rate and replicate.
 
 
 # %%
@@ -730,8 +709,7 @@ if lab.solved("momentum", "adam"):
 # misread:** "Adam is better". It ended lower *here, after so few updates*. Nor do adaptive methods win only where the
 # loss is not convex: with classes that are rare, as words are, Adam beats gradient descent on a linear model, too
 # (Kunstner et al. 2024). Change the class frequencies in `world` and see.
-
-# %% [markdown]
+#
 # ## 5. A rate that changes
 # Far from the bottom you want long steps. Near it, the noise of the batches throws you about, the farther the longer
 # your steps are. So let the rate fall. A **schedule** is a factor for each update, counted 0, 1, 2, …; the rate is this
@@ -747,8 +725,7 @@ if lab.solved("momentum", "adam"):
 # %% [markdown] exercise="schedules" difficulty=2 importance=4 minutes=20 points=4
 # ### Cosine and warm-up
 # Write the factors. `update` and the other counts are whole numbers. For a warm-up of 4 in 14 updates, the factors of
-# updates 0 to 4 are ¼, ½, ¾, 1, 1, and that of update 9, in the middle of the ten that are left, is ½. With `warm` 0
-# there is no warm-up.
+# updates 0 to 4 are ¼, ½, ¾, 1, 1, and that of update 9, in the middle of the ten that are left, is ½. `warm` can be 0.
 
 
 # %% solution="schedules"
@@ -783,8 +760,7 @@ def warm_cosine(update, updates, warm):
 
 # %% [markdown] why="schedules"
 # The updates are counted from 0, hence the `+ 1` in warm-up: a factor of 0 would waste the first update. Common
-# mistakes: a whole wave ($2\pi$), which comes up again; a warm-up that is a factor of a cosine begun at update 0, so
-# that the peak is never reached.
+# mistakes: a whole wave ($2\pi$); a warm-up times a cosine begun at update 0, so that the peak is never reached.
 
 # %% checks="schedules"
 # fmt: off
@@ -842,8 +818,7 @@ for target, what, draw, misreadings in (("cosine", "CosineAnnealingLR", cosine_i
 [
     ("    if update < warm:\n        return (update + 1) / warm\n", "    up = np.linspace(1 / warm, 1, warm) if warm else []\n    if update < len(up):\n        return up[update]\n", ""),
     ("0.5 * (1 + math.cos(math.pi * update / updates))", "math.cos(math.pi * update / updates)", "add 1 to the cosine and halve"), ("0.5 * (1 + math.cos(math.pi * update / updates))", "1 - update / updates", "not a straight line"),
-    ("math.pi * update / updates", "2 * math.pi * update / updates", "half a wave"), ("return (update + 1) / warm", "return update / warm", "count from 1 in the warm-up"),
-    ("if update < warm:", "if update <= warm:", "ZeroDivisionError"), ("(update - warm) / (updates - warm)", "update / updates", "the wave begins after the warm-up"), ("(updates - warm)", "updates", "the wave fills the updates that are left"),
+    ("return (update + 1) / warm", "return update / warm", "count from 1 in the warm-up"), ("if update < warm:", "if update <= warm:", "ZeroDivisionError"), ("(update - warm) / (updates - warm)", "update / updates", "the wave begins after the warm-up"), ("(updates - warm)", "updates", "the wave fills the updates that are left"),
 ]  # fmt: skip
 
 # %%
@@ -1053,17 +1028,14 @@ if lab.solved("adam"):
 # **Clipping** (Pascanu et al. 2013) keeps the gradient's direction and limits its length. With $n$ the **global norm**,
 # over *all* numbers of all arrays together:
 #
-# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad g_k \leftarrow g_k \cdot \min\left(1,
-# \frac{\text{limit}}{n}\right) . $$
+# $$ n = \sqrt{\textstyle\sum_k \sum_i g_{k,i}^2}, \qquad g_k \leftarrow g_k \cdot \min(1,\ \text{limit} / n) . $$
 #
-# By hand: the gradients $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become $(0.6, 0)$ and $(0.8)$. With the
-# limit 10 they stay.
+# By hand: $(3, 0)$ and $(4)$ have $n = 5$. With the limit 1 they become $(0.6, 0)$ and $(0.8)$; with 10 they stay.
 
 # %% [markdown] exercise="clip" difficulty=2 importance=4 minutes=20 points=3
 # ### Clip by the global norm
 # Write it for a list of arrays, one for each layer, of any shapes. Return *new* arrays, below the limit too, and the
-# norm before clipping. Gradients that are all 0 stay 0. (PyTorch divides by $n + 10^{-6}$. Do so if you like: six
-# digits are enough.)
+# norm before clipping. Gradients that are all 0 stay 0. (PyTorch divides by $n + 10^{-6}$. So may you.)
 
 
 # %% solution="clip"
@@ -1087,8 +1059,7 @@ def clip(gradients, limit):
 # One norm for all arrays, so one factor for all of them. When is the factor 1?
 
 # %% [markdown] hint="clip"
-# Add up `(g**2).sum()` over the arrays for the square of the norm. Clip where the norm is above the limit: then it is
-# not 0.
+# Add up `(g**2).sum()` over the arrays: the square of the norm. Clip where the norm is above the limit, so not 0.
 
 # %% [markdown] hint="clip"
 # `factor = limit / norm if norm > limit else 1.0`, and then a new list with `factor * g` for each array.
@@ -1147,7 +1118,6 @@ agrees("clip", "scales to a global norm of at most the limit, and returns the no
     ("    norm = math.sqrt(sum(float((g**2).sum()) for g in gradients))\n    factor = limit / norm if norm > limit else 1.0\n", "    norm = np.linalg.norm([np.linalg.norm(g) for g in gradients])\n    factor = min(1.0, limit / (norm + 1e-9))\n", ""),
     ("    return [factor * g for g in gradients], norm", "    return tuple(torch.tensor(g * factor) for g in gradients), torch.tensor(norm)", ""), (" if norm > limit else 1.0", " if norm else 1.0", "never short ones up"),
     ("[factor * g for g in gradients]", "[np.clip(g, -limit, limit) for g in gradients]", "not each number"), ("[factor * g for g in gradients]", "[g * min(1, limit / max(math.sqrt((g**2).sum()), 1e-30)) for g in gradients]", "each array by itself"),
-    ("math.sqrt(sum(float((g**2).sum()) for g in gradients))", "sum(float((g**2).sum()) for g in gradients)", "the root is missing"),
     ("    return [factor * g for g in gradients], norm", "    for g in gradients:\n        g *= factor\n    return gradients, norm", "in place"), ("[factor * g for g in gradients]", "[factor * g if factor < 1 else g for g in gradients]", "below the limit too"), ("gradients], norm", "gradients], min(norm, limit)", "return the norm before clipping"),
     ("limit / norm if norm > limit else 1.0", "np.divide(min(limit, norm), norm)", "do not divide by it"),
 ]  # fmt: skip
@@ -1205,12 +1175,10 @@ if lab.solved("clip"):
 # AdamW with warm-up, a cosine or a straight line down, and clipping at norm 1 has been the usual way to train language
 # models. *Disputed is how much the choice matters.* Wilson et al. (2017) found that adaptive methods generalise worse;
 # Choi et al. (2019) that with all settings tuned Adam never does worse than momentum, which it contains as a limit. Of
-# fifteen optimizers Schmidt et al. (2021) found no clear winner. Muon (Jordan et al. 2024) gives whole *matrices* a
-# rate.
+# fifteen optimizers Schmidt et al. (2021) found no clear winner. Muon (Jordan et al. 2024) looks at whole *matrices*.
 #
 # **Limits of this evidence.** Small networks, generated tasks, few updates, loss and not accuracy. Only rates were
-# tuned, at steps of two; $\beta$ and $\varepsilon$ stood at their defaults. All optimizers of the race had the same
-# number of updates, not the same time.
+# tuned, at steps of two; $\beta$ and $\varepsilon$ stood at their defaults. All had equal updates, not equal time.
 #
 # ### Your turn
 # 1. *A puzzle.* Run `rmsprop` in experiment 1, straight valleys, at rates up to 32. It needs a handful of updates,
@@ -1220,12 +1188,10 @@ if lab.solved("clip"):
 #
 # ### References
 # - Polyak 1964 (momentum); Duchi et al. 2011 (AdaGrad), JMLR; Tieleman & Hinton 2012 (RMSProp), Coursera lecture 6.5
-# - Kingma & Ba 2015 (Adam), Loshchilov & Hutter 2017 (SGDR), 2019 (AdamW), all ICLR; Robbins & Monro 1951; Smith 2017,
-#   WACV
+# - Kingma & Ba 2015, Loshchilov & Hutter 2017 (SGDR), 2019 (AdamW), all ICLR; Robbins & Monro 1951; Smith 2017, WACV
 # - Pascanu et al. 2013, Bernstein et al. 2018 (signSGD), Xiong et al. 2020, Schmidt et al. 2021, all ICML
 # - Kalra & Barkeshli 2024, *Why warmup the learning rate?*, Kunstner et al. 2024, *Heavy-tailed class imbalance and why
-#   Adam outperforms gradient descent on language models*, Wilson et al. 2017, *The marginal value of adaptive methods*,
-#   all NeurIPS
+#   Adam outperforms gradient descent on language models*, Wilson et al. 2017, all NeurIPS
 # - Choi et al. 2019, *On empirical comparisons of optimizers for deep learning*; Jordan et al. 2024, *Muon*; Maes et
 #   al. 2024, *Understanding Adam requires better rotation dependent assumptions*
 
