@@ -47,7 +47,7 @@ PERIOD, HORIZON, PAST = 12, 24, 36  # experiment 2, in months
 SERIES, TRAINING, TESTING = 20, 240, 84  # series a replicate, months of each
 FORECAST_UPDATES, FORECAST_RATE = 150, 0.01
 SAMPLES, WINDOW, HOP, BANDS = 8000, 512, 256, 30  # experiment 3: samples a second
-HEARD, EXAM, KEYWORD_UPDATES, KEYWORD_RATE = 600, 400, 100, 0.01
+HEARD, EXAM, KEYWORD_UPDATES, KEYWORD_RATE = 500, 300, 80, 0.02
 
 # %% [markdown]
 # ## 1. The same step, again and again
@@ -338,7 +338,7 @@ agrees(
 [
     ("    return torch.sigmoid(o) * torch.tanh(c), c", "    return [torch.tanh(c) / (1 + torch.exp(-o)), c]", ""), ("    i, f, g, o = ", "    return torch.lstm_cell(x, (h, c), W, U, b, 0 * b)\n    i, f, g, o = ", ""), ("(x @ W.T + h @ U.T + b).chunk(4, dim=1)", "(torch.cat([x, h], 1) @ torch.cat([W, U], 1).T + b).unflatten(1, (4, -1)).unbind(1)", ""),
     ("i, f, g, o =", "i, f, o, g =", "yours reads i, f, o, g"), ("i, f, g, o =", "f, i, g, o =", "yours reads f, i, g, o"), ("* torch.tanh(g)", "* torch.sigmoid(g)", "so that it can be negative"), ("torch.tanh(c), c", "c, c", "before the output gate shows it"), ("torch.sigmoid(f) * c", "(1 - torch.sigmoid(f)) * c", "not 1 − f"), (" + b).chunk", ").chunk", "biases"), ("torch.sigmoid(i) *", "(1 - torch.sigmoid(f)) *", "yours writes 1 − f"),
-    ("    return torch.sigmoid(o) * torch.tanh(c), c", "    return c, torch.sigmoid(o) * torch.tanh(c)", "h comes back first"), ("    c = torch.sigmoid(f) * c +", "    c *= torch.sigmoid(f)\n    c = c +", "in place"), ("    c = torch.sigmoid(f) * c", "    c = torch.sigmoid(f) * c.detach()", "the result"), ("    return torch.sigmoid(o)", "    c = c.detach()\n    return torch.sigmoid(o)", "no gradient"),
+    ("    return torch.sigmoid(o) * torch.tanh(c), c", "    return c, torch.sigmoid(o) * torch.tanh(c)", "h comes back first"), ("    c = torch.sigmoid(f) * c +", "    c *= torch.sigmoid(f)\n    c = c +", "in place"), ("    c = torch.sigmoid(f) * c", "    c = torch.sigmoid(f) * c.detach()", "detached on the way"), ("    return torch.sigmoid(o)", "    c = c.detach()\n    return torch.sigmoid(o)", "detached on the way"),
 ]  # fmt: skip
 
 # %%
@@ -511,9 +511,9 @@ if lab.solved("lstm_cell") and lab.solved("gru_cell"):
 # %% tags=["experiment"]
 if lab.solved("lstm_cell") and lab.solved("gru_cell"):
     claim(
-        "With 3 added to its forget bias an LSTM keeps more than a hundredth of the signal over 40 steps",
+        "With 3 added to its forget bias an LSTM keeps a tenth of the signal over 40 steps",
         left["LSTM, keeps"][:, 0],
-        at_least=-2.0,
+        at_least=-1.0,
         control=left["LSTM"][:, 0],
         control_is="the same cells without the added bias",
         source="Gers et al. 2000; Jozefowicz et al. 2015 (forget bias)",
@@ -731,7 +731,7 @@ agrees(
     kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "tiny", "plain", "square", "plain"), hint="do the history 1, 5, 3, 9 by hand",
     misreadings={
         "repeat the last season, not the first": lambda y, m, H: y[:, np.arange(H) % m], "repeat the last season, not the last value": lambda y, m, H: y[:, -1:].repeat(H, axis=1), "the forecast begins one month too late: its first value is that of one period before it": lambda y, m, H: y[:, y.shape[1] - m + (np.arange(H) + 1) % m], "the forecast begins one month too early: its first value is that of one period before it": lambda y, m, H: y[:, y.shape[1] - m + (np.arange(H) - 1) % m],
-        "go back one period, not the whole horizon: repeat the last season": lambda y, m, H: np.concatenate([y, 0 * y[:, :1]], 1)[:, np.maximum(y.shape[1] - H + np.arange(H), 0)], "only one season came back: repeat it up to the horizon": lambda y, m, H: y[:, y.shape[1] - m :][:, :H], "whole seasons came back: cut them off at the horizon": lambda y, m, H: np.tile(y[:, y.shape[1] - m :], -(-H // m)), "repeat the season in its order, month after month, not each month several times": lambda y, m, H: y[:, y.shape[1] - m :].repeat(-(-H // m), axis=1)[:, :H],
+        "go back one period, not the whole horizon: repeat the last season": lambda y, m, H: np.concatenate([y, 0 * y[:, :1]], 1)[:, np.maximum(y.shape[1] - H + np.arange(H), 0)], "only the last season came back: repeat it up to the horizon": lambda y, m, H: y[:, y.shape[1] - m :], "too many seasons came back: cut them off at the horizon": lambda y, m, H: np.tile(y[:, y.shape[1] - m :], H), "whole seasons came back: cut them off at the horizon": lambda y, m, H: np.tile(y[:, y.shape[1] - m :], -(-H // m)), "repeat the season in its order, month after month, not each month several times": lambda y, m, H: y[:, y.shape[1] - m :].repeat(-(-H // m), axis=1)[:, :H],
         "the history comes back, too: return the forecast alone": lambda y, m, H: np.concatenate([y, year_by_year(y, m, H)], 1), "take the last season, not the mean of all": lambda y, m, H: np.array([[row[(len(row) + h) % m :: m].mean() for h in range(H)] for row in y]), "beyond one season go on from the last one, not from the one before": lambda y, m, H: y[:, np.maximum(y.shape[1] - m - (np.arange(H) // m) * m + np.arange(H) % m, 0)], "seasons are counted back from the end of the history, not from its start": lambda y, m, H: y[:, (y.shape[1] // m - 1) * m + np.arange(H) % m],
         "repeat the season as it is: yours runs backwards": lambda y, m, H: y[:, y.shape[1] - 1 - np.arange(H) % m],
     },
@@ -752,12 +752,13 @@ def parted(history, future, forecast, period):
     steps = np.abs(history[:, period:] - history[:, :-period])
     errors = np.abs(forecast - future)
     scale = steps.mean(axis=1)
-    return (errors / scale[:, None]).mean(axis=0)
+    with np.errstate(all="ignore"):  # misreadings divide by 0
+        return (errors / scale[:, None]).mean(axis=0)
 agrees(
     "seasonal_naive", "`scaled_error` gives the error at each horizon in units of the naive forecast's past error", target="scaled_error", draw=to_score,
     reference=one_by_one, written=parted, tolerance={"atol": 1e-12}, hint="do the errors of the text by hand",
     misreadings={
-        "each series has a scale of its own: take the mean over time alone": ("steps.mean(axis=1)", "steps.mean(axis=1).mean() + 0 * steps.mean(axis=1)"), "one number for each horizon: take the mean over the series, axis 0": ("mean(axis=0)", "mean(axis=1)"), "one number for each horizon is asked for: yours is the mean over all": ("mean(axis=0)", "mean()"), "take absolute errors: yours keep their sign": ("np.abs(forecast - future)", "(forecast - future)"), "take absolute errors, not squares": ("errors = np.abs(forecast - future)", "errors = (forecast - future) ** 2"),
+        "one number for each horizon: take the mean over the series, axis 0": ("mean(axis=0)", "mean(axis=1)"), "one number for each horizon is asked for: yours is the mean over all": ("mean(axis=0)", "mean()"), "take absolute errors: yours keep their sign": ("np.abs(forecast - future)", "(forecast - future)"), "take absolute errors, not squares": ("errors = np.abs(forecast - future)", "errors = (forecast - future) ** 2"),
         "the scale is made of absolute differences: yours may cancel": ("steps = np.abs(history[:, period:] - history[:, :-period])", "steps = history[:, period:] - history[:, :-period]"), "the errors must be divided by the scale": (" / scale[:, None]", ""), "the scale compares with one period before, not with the month before": ("history[:, period:] - history[:, :-period]", "history[:, 1:] - history[:, :-1]"), "the scale is a mean over T − m differences, not over T": ("steps.mean(axis=1)", "steps.sum(axis=1) / history.shape[1]"), "the scale is a mean over the past, not a sum": ("steps.mean(axis=1)", "steps.sum(axis=1)"),
         "divide each series by its own scale before you take the mean: yours is a ratio of two means": ("(errors / scale[:, None]).mean(axis=0)", "errors.mean(axis=0) / scale.mean()"), "the scale is a mean, not a root of mean squares": ("steps.mean(axis=1)", "(steps**2).mean(axis=1) ** 0.5"), "the scale is a mean, not a standard deviation of the history": ("steps.mean(axis=1)", "history.std(axis=1)"), "the scale is a mean, not a median": ("steps.mean(axis=1)", "np.median(steps, axis=1)"), "take the mean over the series, not the sum": ("mean(axis=0)", "sum(axis=0)"), "errors divided by the scale, not by the size of the future": ("scale = steps.mean(axis=1)", "scale = np.abs(future).mean(axis=1)"),
         "take the mean over the series, not the median": ("(errors / scale[:, None]).mean(axis=0)", "np.median(errors / scale[:, None], axis=0)"), "the scale looks at the history alone, not at the last season of it": ("steps.mean(axis=1)", "steps[:, -period:].mean(axis=1)"), "divide by the scale: yours multiplies": (" / scale", " * scale"), "the mean over the series is still to be taken": (".mean(axis=0)", ""),
@@ -768,8 +769,8 @@ agrees(
 # %% patches="seasonal_naive"
 [
     ("    return history[:, history.shape[1] - period + ahead]", "    season = history[:, -period:]\n    return np.concatenate([season] * (horizon // period + 1), axis=1)[:, :horizon].tolist()", ""), ("    return (np.abs(forecast - future) / scale[:, None]).mean(axis=0)", "    return torch.from_numpy(np.einsum('nh,n->h', np.abs(future - forecast), 1 / scale) / len(scale))", ""),
-    ("history.shape[1] - period + ahead", "ahead", "not the first"), ("np.arange(horizon) % period", "(np.arange(horizon) + 1) % period", "one month too late"), ("history[:, history.shape[1] - period + ahead]", "history[:, -period:]", "up to the horizon"), ("history[:, history.shape[1] - period + ahead]", "np.tile(history[:, -period:], horizon)", "the result"), ("history[:, history.shape[1] - period + ahead]", "np.repeat(history[:, -1:], horizon, axis=1)", "not the last value"),
-    ("history[:, period:] - history[:, :-period]", "history[:, 1:] - history[:, :-1]", "not with the month before"), ("mean(axis=1)\n", "mean()[None]\n", "the result"), ("mean(axis=0)", "mean(axis=1)", "over the series, axis 0"), ("(np.abs(forecast - future) / scale[:, None]).mean(axis=0)", "np.abs(forecast - future).mean(axis=0) / scale.mean()", "a ratio of two means"), ("np.abs(forecast - future)", "(forecast - future)", "keep their sign"), ("mean(axis=1)\n", "sum(axis=1) / history.shape[1]\n", "not over T"),
+    ("history.shape[1] - period + ahead", "ahead", "not the first"), ("np.arange(horizon) % period", "(np.arange(horizon) + 1) % period", "one month too late"), ("history[:, history.shape[1] - period + ahead]", "history[:, -period:]", "up to the horizon"), ("history[:, history.shape[1] - period + ahead]", "np.tile(history[:, -period:], horizon)", "too many seasons"), ("history[:, history.shape[1] - period + ahead]", "np.repeat(history[:, -1:], horizon, axis=1)", "not the last value"),
+    ("history[:, period:] - history[:, :-period]", "history[:, 1:] - history[:, :-1]", "not with the month before"), ("mean(axis=1)\n", "mean()[None]\n", "by its own scale"), ("mean(axis=0)", "mean(axis=1)", "over the series, axis 0"), ("(np.abs(forecast - future) / scale[:, None]).mean(axis=0)", "np.abs(forecast - future).mean(axis=0) / scale.mean()", "a ratio of two means"), ("np.abs(forecast - future)", "(forecast - future)", "keep their sign"), ("mean(axis=1)\n", "sum(axis=1) / history.shape[1]\n", "not over T"),
     ("    return (np.abs(forecast - future)", "    forecast -= future\n    return (np.abs(forecast)", "in place"),
 ]  # fmt: skip
 
@@ -1014,7 +1015,7 @@ agrees(
     hint="do the frame 1, 0, −1, 0 by hand", kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "plain", "square", "tiny", "plain", "square", "plain"),
     misreadings={
         "the window is missing: multiply each frame by it": (" * window.double() for", " for"), "that is the power: take the root of A² + B²": (") ** 0.5", ")"), "the sines are missing: a tone may begin anywhere in its swing": ("(A**2 + B**2) ** 0.5", "A.abs()"), "the cosines are missing: a tone may begin anywhere in its swing": ("(A**2 + B**2) ** 0.5", "B.abs()"), "add the squares before the root: yours adds |A| and |B|": ("(A**2 + B**2) ** 0.5", "A.abs() + B.abs()"),
-        "frames are columns, frequencies are rows: yours is transposed": ("(A**2 + B**2) ** 0.5", "((A**2 + B**2) ** 0.5).T"), "frequencies end at N // 2, with it: yours lack the last one": ("torch.arange(n // 2 + 1)", "torch.arange(max(n // 2, 1))"), "frequencies end at N // 2: yours go on to N − 1, the same ones again": ("torch.arange(n // 2 + 1)", "torch.arange(n)"), "frequencies begin with k = 0, the sum of the frame": ("torch.arange(n // 2 + 1)", "torch.arange(1, n // 2 + 2)"), "the angle is 2π k t / N: yours is half of it": ("2 * torch.pi", "torch.pi"),
+        "frames are columns, frequencies are rows: yours is transposed": ("(A**2 + B**2) ** 0.5", "((A**2 + B**2) ** 0.5).T"), "frequencies end at N // 2, with it: yours lack the last one": ("torch.arange(n // 2 + 1)", "torch.arange(n // 2)"), "frequencies end at N // 2: yours go on to N − 1, the same ones again": ("torch.arange(n // 2 + 1)", "torch.arange(n)"), "frequencies begin with k = 0, the sum of the frame": ("torch.arange(n // 2 + 1)", "torch.arange(1, n // 2 + 2)"), "the angle is 2π k t / N: yours is half of it": ("2 * torch.pi", "torch.pi"),
         "the angle is 2π k t / N: divide by N": (" / n\n", "\n"), "the sums are not divided by N": ("(A**2 + B**2) ** 0.5", "(A**2 + B**2) ** 0.5 / n"), "from one frame to the next lie `hop` numbers, not N": ("n + 1, hop)", "n + 1, n)"), "from one frame to the next lie `hop` numbers, not one": ("n + 1, hop)", "n + 1, 1)"), "the last frame that fits is missing": ("T - n + 1, hop)", "max(T - n, 1), hop)"), "multiply each frame by the window once": ("signal[s : s + n].double() * window.double()", "signal[s : s + n].double() * window.double() ** 2"),
         "frames that would reach beyond the end are left out: do not fill them with zeros": lambda signal, window, hop: by_exponentials(F.pad(signal, (0, -(len(signal) - len(window)) % hop)), window, hop), "do not put the frames in the middle: the first begins with the first number (center=False)": lambda signal, window, hop: torch.stft(signal, len(window), hop, len(window), window, return_complex=True).abs(), "the window counts from the start of each frame, not from its end": ("window.double()", "window.double().flip(0)"), "the first number of a frame has t = 0: yours begins with another wave": ("A, B = torch.cos(turn) @ frames.T, torch.sin(turn) @ frames.T", "A, B = torch.cos(turn + 1) @ frames.T, torch.sin(turn) @ frames.T"),
     },
@@ -1163,23 +1164,27 @@ def shuffled(sounds):
     return sounds.gather(1, order.unsqueeze(2).expand_as(sounds))
 
 
+def recordings(seed):
+    """Spectrograms and answers: to learn from; for the exam at old pitches; at new ones."""
+    parts = enumerate([(HEARD, OLD), (EXAM, OLD), (EXAM, NEW)])
+    parts = [melodies(n, pitches, [seed, k]) for k, (n, pitches) in parts]
+    return [(bands(signals), rises) for signals, rises in parts]
+
+
 def hear(build, seed, change=lambda sounds: sounds, rate=KEYWORD_RATE):
     """Share of right answers at old pitches and at new ones."""
-    parts = zip((HEARD, EXAM, EXAM), (OLD, OLD, NEW), (0, 1, 2), strict=True)
     with seeded(seed):
-        recordings = [melodies(n, pitches, [seed, k]) for n, pitches, k in parts]
-        sounds = [change(bands(signals)) for signals, _ in recordings]
-        answers = [rises for _, rises in recordings]
+        (sounds, rises), *exam = [(change(part), true) for part, true in recorded[seed]]
         rows = lambda: torch.randint(HEARD, (BATCH,))
-        draw = lambda: (sounds[0][(chosen := rows())], answers[0][chosen])
+        draw = lambda: (sounds[(chosen := rows())], rises[chosen])
         loss = F.binary_cross_entropy_with_logits
         model = learn(build(), draw, KEYWORD_UPDATES, rate, loss)
     with torch.no_grad():
-        exam = zip(sounds[1:], answers[1:], strict=True)
         return [((model(part) > 0) == (true > 0)).float().mean().item() for part, true in exam]
 
 
 # %% tags=["experiment"]
+recorded = {seed: recordings(seed) for seed in SEEDS}
 heard = {
     "all bands": np.array([hear(AllBands, seed) for seed in SEEDS]),
     "shared": np.array([hear(Shared, seed) for seed in SEEDS]),
