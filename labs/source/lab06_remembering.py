@@ -32,7 +32,7 @@ from torch import nn
 from labcheck import check
 from labkit import figures
 from labkit.evidence import claim, predict
-from labkit.models import Attention, seeded
+from labkit.models import Transformer, seeded
 
 figures.style()
 lab = check.lab("lab06_remembering")
@@ -509,9 +509,9 @@ if lab.solved("lstm_cell") and lab.solved("gru_cell"):
 #
 # A sequence of random symbols out of eight; at the end the network must name the *first* one. What comes
 # between is of no use. All networks get equal updates of Adam, each at its best learning rate (by fresh
-# sequences of other replicates). **Attention** (notebook 03) stands beside them: from its last position it
-# sees the first one directly. Over 4 symbols all should manage, or else something else is at fault; then come
-# 16.
+# sequences of other replicates). **Attention**, a transformer of one layer (notebook 03), stands beside them:
+# from its last position it sees the first one directly. Over 4 symbols all should manage, or else something
+# else is at fault; then come 16.
 
 # %%
 guess_recall = predict(
@@ -522,7 +522,7 @@ guess_recall = predict(
 
 # %% tags=["experiment"]
 class Reader(nn.Module):
-    """Symbols [n, T] to logits [n, SYMBOLS], from the last state."""
+    """Symbols [n, T] to logits [n, T, SYMBOLS]."""
 
     def __init__(self, kind, bias):
         super().__init__()
@@ -531,20 +531,7 @@ class Reader(nn.Module):
 
     def forward(self, symbols):
         states, _ = self.memory(F.one_hot(symbols, SYMBOLS).float())
-        return self.answer(states[:, -1])
-
-
-class Looker(nn.Module):
-    """The same by one layer of attention with learned positions."""
-
-    def __init__(self):
-        super().__init__()
-        self.symbol, self.place = nn.Embedding(SYMBOLS, WIDTH), nn.Embedding(FAR, WIDTH)
-        self.attention, self.answer = Attention(WIDTH, 1), nn.Linear(WIDTH, SYMBOLS)
-
-    def forward(self, symbols):
-        x = self.symbol(symbols) + self.place.weight[: symbols.shape[1]]
-        return self.answer(self.attention(x)[:, -1])
+        return self.answer(states)
 
 
 # %% tags=["experiment"]
@@ -573,11 +560,15 @@ def recall(name, length, seed, rate=None):
         return symbols, symbols[:, 0]
 
     with seeded(seed):
-        model = Looker() if name == "attention" else Reader(*KINDS[name])
-        learn(model, draw, RECALL_UPDATES, rate or RATES[name], F.cross_entropy)
+        if name == "attention":
+            model = Transformer(SYMBOLS, seed=seed, layers=1, length=FAR, width=WIDTH)
+        else:
+            model = Reader(*KINDS[name])
+        loss = lambda logits, first: F.cross_entropy(logits[:, -1], first)
+        learn(model, draw, RECALL_UPDATES, rate or RATES[name], loss)
         symbols, first = draw(1000)
     with torch.no_grad():
-        return (model(symbols).argmax(1) == first).float().mean().item()
+        return (model(symbols)[:, -1].argmax(1) == first).float().mean().item()
 
 
 recalled = {}
@@ -759,13 +750,13 @@ lab.check("seasonal_naive")
 # We make the series, so that we know what can be known. Twenty shops; each has a trend, a month's habit that
 # changes slowly from year to year, and luck that lasts: four fifths of this month's luck stay for the next.
 #
-# One LSTM reads the past of any shop and gives all 24 months at once, by a linear layer on its last state. It
-# is trained on the first twenty years and examined on months after them. What should it *read*? Three arms,
-# with equal start, windows and updates: the **values**; the values **minus the last** one, which takes the
-# level out; and **seasonal differences**, this month less the same month a year before, whose forecasts are
-# added to the naive one. All three know the same 36 months. Two more arms learn less or nothing, and would
-# explain the gain away: naive **with its drift** (the mean rise of a year is added), and a **linear**
-# least-squares forecast from the same differences.
+# One LSTM, with its forget bias, reads the past of any shop and gives all 24 months at once, by a linear
+# layer on its last state. It is trained on the first twenty years and examined on months after them. What
+# should it *read*? Three arms, with equal start, windows and updates: the **values**; the values **minus the
+# last** one, which takes the level out; and **seasonal differences**, this month less the same month a year
+# before, whose forecasts are added to the naive one. All three know the same 36 months. Two more arms learn
+# less or nothing, and would explain the gain away: naive **with its drift** (the mean rise of a year is
+# added), and a **linear** least-squares forecast from the same differences.
 
 # %%
 guess_forecast = predict(
@@ -810,7 +801,7 @@ class Forecaster(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.memory = nn.LSTM(1, WIDTH, batch_first=True)
+        self.memory = drawn(nn.LSTM, 1, WIDTH, bias=3)
         self.answer = nn.Linear(WIDTH, HORIZON)
 
     def forward(self, numbers):
@@ -824,7 +815,8 @@ def forecasts(name, sales, seed, rate=FORECAST_RATE):
     past, future = windows(sales[:, :TRAINING])
     read, base = view(past, name, center)
     new, new_base = view(windows(sales[:, TRAINING - PAST :])[0], name, center)
-    inputs, targets, new = (torch.from_numpy(part / read.std()).float() for part in (read, future - base, new))
+    scaled = (part / read.std() for part in (read, future - base, new))
+    inputs, targets, new = (torch.from_numpy(part).float() for part in scaled)
     with seeded(seed):
         rows = lambda: torch.randint(len(inputs), (2 * BATCH,))
         draw = lambda: (inputs[(chosen := rows())], targets[chosen])
@@ -853,7 +845,7 @@ def errors(seed):
     arms = {"seasonal naive": naive, "linear": linear(sales)}
     arms["naive with drift"] = naive + rise * (1 + np.arange(HORIZON) // PERIOD)
     arms |= {name: forecasts(name, sales, seed) for name in VIEWS}
-    return {name: scaled_error(history, future, said, PERIOD) for name, said in arms.items()}
+    return {name: scaled_error(history, future, arms[name], PERIOD) for name in arms}
 
 
 if lab.solved("seasonal_naive"):
@@ -865,16 +857,11 @@ if lab.solved("seasonal_naive"):
 # %% tags=["experiment", "drawing"]
 if lab.solved("seasonal_naive"):
     fig, panels = plt.subplots(1, 2, figsize=(7.5, 3.7))
-    for ax, names in zip(
-        panels, (["seasonal naive", *VIEWS], ["seasonal naive", VIEWS[2], "linear", "naive with drift"]), strict=True
-    ):
-        for name in names:
-            style = (
-                {"color": "0.1", "linestyle": ":"}
-                if name == "seasonal naive"
-                else {"color": figures.PALETTE[[*by_horizon].index(name) - 1]}
-            )
-            figures.lines_with_spread(ax, np.arange(1, HORIZON + 1), by_horizon[name], name, markevery=6, **style)
+    colors = dict(zip(by_horizon, ["0.1", *figures.PALETTE], strict=False))
+    for ax, names in zip(panels, (VIEWS, [VIEWS[2], "linear", "naive with drift"]), strict=True):
+        for name in ["seasonal naive", *names]:
+            months = np.arange(1, HORIZON + 1)
+            figures.lines_with_spread(ax, months, by_horizon[name], name, color=colors[name], markevery=6)
         ax.set(xlabel="horizon in months", xticks=[1, 6, 12, 18, 24])
         ax.legend(fontsize=7)
     panels[0].set(ylabel="scaled error", yscale="log", title="what the LSTM reads")
@@ -1021,33 +1008,33 @@ LOWEST, INTERVAL, LENGTH, STATIC = 500.0, 4, 4096, 0.5  # Hz, semitones, samples
 OLD, NEW = [*range(1, 8), *range(19, 25)], [12, 13]  # semitones of the lower tone
 
 
-def hertz(semitones):
-    """The frequency of a pitch, counted from the lowest."""
-    return LOWEST * 2 ** (np.asarray(semitones) / 12)
-
-
 def melodies(n, pitches, seed):
     """(signals [n, LENGTH], 1 where the tones rise, else 0)"""
     rng, time = np.random.default_rng(seed), np.arange(LENGTH) / SAMPLES
     low = rng.choice(pitches, n) + rng.uniform(-0.3, 0.3, n)
     rises = rng.integers(0, 2, n)
-    begin, long, gap = (rng.uniform(*ends, (n, 1)) for ends in [(0, 0.1), (0.12, 0.18), (0, 0.04)])
+    begin, long, gap = rng.uniform([0, 0.12, 0], [0.1, 0.18, 0.04], (n, 3)).T[:, :, None]
     signals = STATIC * rng.normal(size=(n, LENGTH))
     for second in (0, 1):
         start = begin + second * (long + gap)
-        pitch = hertz(low + INTERVAL * (rises == second))[:, None]
-        swing = np.sin(2 * np.pi * (pitch * time + rng.random((n, 1))))
-        signals += rng.uniform(0.5, 1, (n, 1)) * swing * ((time > start) & (time < start + long))
+        octaves = (low + INTERVAL * (rises == second))[:, None] / 12
+        swings = LOWEST * 2**octaves * time + rng.random((n, 1))
+        loud = rng.uniform(0.5, 1, (n, 1)) * ((time > start) & (time < start + long))
+        signals += loud * np.sin(2 * np.pi * swings)
     return torch.from_numpy(signals).float(), torch.from_numpy(rises)
+
+
+def magnitudes(signals):
+    """Spectrograms [..., WINDOW // 2 + 1, frames] of signals [..., T], by PyTorch."""
+    options = {"window": torch.hann_window(WINDOW), "center": False, "return_complex": True}
+    return torch.stft(signals, WINDOW, HOP, **options).abs()
 
 
 # %% tags=["experiment"]
 if lab.solved("spectrogram"):
     (signal,), _ = melodies(1, [12], BASE_SEED)
-    options = {"hop_length": HOP, "center": False, "return_complex": True}
-    hann = torch.hann_window(WINDOW)
-    theirs = torch.stft(signal, WINDOW, window=hann, **options).abs()
-    torch.testing.assert_close(spectrogram(signal, hann, HOP), theirs, rtol=1e-3, atol=1e-2)
+    ours = spectrogram(signal, torch.hann_window(WINDOW), HOP)
+    torch.testing.assert_close(ours, magnitudes(signal), rtol=1e-3, atol=1e-2)
     print("your spectrogram agrees with torch.stft")
 
 
@@ -1057,9 +1044,7 @@ def picture(window):
     sizes = spectrogram(signal, torch.hann_window(window), 32)
     ends = [window / 2 / SAMPLES, (LENGTH - window / 2) / SAMPLES, 0, SAMPLES / 2]
     ax.imshow(sizes / sizes.max(), aspect="auto", origin="lower", extent=ends, cmap="gray_r", interpolation="nearest")
-    ax.set(
-        xlim=(0, LENGTH / SAMPLES), ylim=(0, 2500), xlabel="seconds", ylabel="Hz", title=f"window of {window} numbers"
-    )
+    ax.set(xlim=(0, LENGTH / SAMPLES), ylim=(0, 2500), xlabel="seconds", ylabel="Hz", title=f"window of {window}")
     ax.grid(False)
     return fig
 
@@ -1084,12 +1069,10 @@ if lab.solved("spectrogram"):
 # %%
 def bands(signals):
     """log of the loudness in each frame and band, [n, frames, BANDS], with mean 0, variance 1."""
-    options = {"hop_length": HOP, "center": False, "return_complex": True}
-    sizes = torch.stft(signals, WINDOW, window=torch.hann_window(WINDOW), **options).abs()
     frequencies = np.maximum(np.arange(WINDOW // 2 + 1), 1) * SAMPLES / WINDOW
     semitones = 12 * np.log2(frequencies / LOWEST)
     near = np.maximum(0, 1 - np.abs(semitones[:, None] - np.arange(BANDS)))
-    loud = torch.log(0.5 + sizes.mT @ torch.from_numpy(near / near.sum(0)).float())
+    loud = torch.log(0.5 + magnitudes(signals).mT @ torch.from_numpy(near / near.sum(0)).float())
     return (loud - loud.mean()) / loud.std()
 
 
@@ -1131,8 +1114,9 @@ class Shared(AllBands):
         super().__init__(11, 12)
 
     def forward(self, sounds):
-        around = F.pad(sounds, (5, 5)).unfold(2, 11, 1).transpose(1, 2)  # [n, bands, frames, 11]
-        return super().forward(around.flatten(0, 1)).unflatten(0, (len(sounds), -1)).logsumexp(1)
+        around = F.pad(sounds, (5, 5)).unfold(2, 11, 1).transpose(1, 2)
+        logits = super().forward(around.flatten(0, 1))  # of each band of each sound
+        return logits.unflatten(0, (len(sounds), -1)).logsumexp(1)
 
 
 # %% tags=["experiment"]
@@ -1157,7 +1141,8 @@ def hear(build, seed, change=lambda sounds: sounds, rate=KEYWORD_RATE):
         draw = lambda: (sounds[(chosen := rows())], rises[chosen])
         model = learn(build(), draw, KEYWORD_UPDATES, rate, F.cross_entropy)
     with torch.no_grad():
-        return [(model(part).argmax(1) == true).float().mean().item() for part, true in exam]
+        right = [model(part).argmax(1) == true for part, true in exam]
+    return [part.float().mean().item() for part in right]
 
 
 # %% tags=["experiment"]
