@@ -43,9 +43,8 @@ REPLICATES = 5
 SYMBOLS, WIDTH, BATCH = 8, 32, 32  # of the sequences to recall; numbers in a state
 LONG = 40  # steps that the gradient is sent back
 NEAR, FAR, RECALL_UPDATES = 4, 16, 200  # experiment 1: how far back to recall
-PERIOD, HORIZON, PAST = 12, 24, 36  # experiment 2, in months
-SERIES, TRAINING, TESTING = 20, 240, 84  # series a replicate, months of each
-FORECAST_UPDATES, FORECAST_RATE = 150, 0.01
+PERIOD, HORIZON, PAST, TRAINING, TESTING = 12, 24, 36, 240, 84  # experiment 2, in months
+SERIES, FORECAST_UPDATES, FORECAST_RATE = 20, 150, 0.01
 SAMPLES, WINDOW, HOP, BANDS = 8000, 512, 512, 30  # experiment 3: samples a second
 HEARD, EXAM, KEYWORD_UPDATES, KEYWORD_RATE = 400, 300, 120, 0.03
 
@@ -78,9 +77,8 @@ HEARD, EXAM, KEYWORD_UPDATES, KEYWORD_RATE = 400, 300, 120, 0.03
 #
 # **By hand first.** For the two steps above and $y = 0$: $\delta_2 = 0.363$. The slope at $h_2$ is $1 -
 # 0.363^2 = 0.868$, so $\delta_1 = 0.363 \cdot 0.868 \cdot \frac12 = 0.158$. The slope at $h_1$ is $1 -
-# 0.762^2 = 0.420$. For $w$ the first step gives nothing, since $h_0 = 0$, and the second $0.363 \cdot 0.868
-# \cdot 0.762 = 0.240$. For $u$ the first step gives $0.158 \cdot 0.420 \cdot 1 = 0.066$, and the second
-# nothing, since $x_2 = 0$.
+# 0.762^2 = 0.420$. For $w$ the first step gives 0, since $h_0 = 0$, and the second $0.363 \cdot 0.868 \cdot
+# 0.762 = 0.240$. For $u$ the first gives $0.158 \cdot 0.420 \cdot 1 = 0.066$, the second 0, since $x_2 = 0$.
 #
 # Write `through_time`, with a loop and no `backward`, which would do it for you.
 
@@ -165,15 +163,10 @@ agrees(
     kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "plain", "square", "tiny", "plain", "square"),
     misreadings={
         "the slope of ½(h − y)² is h − y: no factor 2": ("[h[-1] - target]", "[2 * (h[-1] - target)]"), "the last signal is h − y, not y − h": ("[h[-1] - target]", "[target - h[-1]]"), "the last signal is h − y: yours leaves the target out": ("[h[-1] - target]", "[h[-1]]"), "on its way back the signal passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * w", "signal[t] * w"), "on its way back the signal passes the weight: multiply by w": ("signal[t] * slope * w", "signal[t] * slope"), "on its way back the signal passes w once more in every step: go on from the new signal, not from the last one": ("signal[t] * slope * w", "signal[T] * slope * w"), "the slope of tanh belongs to the state that the step made, h_t, not to the one that it read": ("slope = 1 - h[t] ** 2", "slope = 1 - h[t - 1] ** 2"), "the slope of tanh is 1 − h²: square the state": ("1 - h[t] ** 2", "1 - h[t]"), "the slope of tanh is 1 − h², taken at the state h, which is a tanh already": ("1 - h[t] ** 2", "1 - np.tanh(h[t]) ** 2"),
-        "the slope of w takes the state that the step read, h_{t−1}, not the one that it made": ("slope * h[t - 1]", "slope * h[t]"), "the slope of w passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * h[t - 1]", "signal[t] * h[t - 1]"), "the slope of u passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * inputs[t - 1]", "signal[t] * inputs[t - 1]"), "each step adds its part to both slopes: yours are those of the last step alone": lambda *a: (step_after_step(*a)[0], *(lambda h, s: (s * h[-2], s * a[0][-1]))(h := states_of(*a[:3]), (h[-1] - a[3]) * (1 - h[-1] ** 2))), "each step adds its part to both slopes: use +=, yours keep the part of the first step": ("        for_w += signal[t] * slope * h[t - 1]\n        for_u +=", "        for_w = signal[t] * slope * h[t - 1]\n        for_u ="),
-        "add the parts of the steps, do not take their mean": ("signal[1:]), for_w, for_u", "signal[1:]), for_w / T, for_u / T"), "the signals are the wrong way round: the first step comes first": ("np.array(signal[1:])", "np.array(signal[:0:-1])"), "the slopes are exchanged: first that of w, then that of u": ("for_w, for_u\n", "for_u, for_w\n"), "the signals are those of h_1 to h_T: leave out that of h_0": ("signal[1:])", "signal[:-1])"), "T signals are asked for, without that of h_0": ("signal[1:])", "signal)"), "the signals are along the states h_t, not along the sums inside tanh": lambda *a: (step_after_step(*a)[0] * (1 - states_of(*a[:3])[1:] ** 2), *step_after_step(*a)[1:]), "the network starts with h_0 = 0": ("h = [0.0]", "h = [1.0]"), "the state runs through tanh in every step, forwards: yours has none": ("np.tanh(w * h[-1] + u * x)", "w * h[-1] + u * x"), "u multiplies the input, w the old state: yours are exchanged": ("np.tanh(w * h[-1] + u * x)", "np.tanh(u * h[-1] + w * x)"),
+        "the slope of w takes the state that the step read, h_{t−1}, not the one that it made": ("slope * h[t - 1]", "slope * h[t]"), "the slope of w passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * h[t - 1]", "signal[t] * h[t - 1]"), "the slope of u passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * inputs[t - 1]", "signal[t] * inputs[t - 1]"), "each step adds its part to both slopes: yours are those of the last step alone": ("        for_w += signal[t] * slope * h[t - 1]\n        for_u += ", "        for_w += (t == T) * signal[t] * slope * h[t - 1]\n        for_u += (t == T) * "), "each step adds its part to both slopes: use +=, yours keep the part of the first step": ("        for_w += signal[t] * slope * h[t - 1]\n        for_u +=", "        for_w = signal[t] * slope * h[t - 1]\n        for_u ="),
+        "add the parts of the steps, do not take their mean": ("signal[1:]), for_w, for_u", "signal[1:]), for_w / T, for_u / T"), "the signals are the wrong way round: the first step comes first": ("np.array(signal[1:])", "np.array(signal[:0:-1])"), "the slopes are exchanged: first that of w, then that of u": ("for_w, for_u\n", "for_u, for_w\n"), "the signals are those of h_1 to h_T: leave out that of h_0": ("signal[1:])", "signal[:-1])"), "T signals are asked for, without that of h_0": ("signal[1:])", "signal)"), "the signals are along the states h_t, not along the sums inside tanh": ("np.array(signal[1:])", "np.array(signal[1:]) * (1 - np.array(h[1:]) ** 2)"), "the network starts with h_0 = 0": ("h = [0.0]", "h = [1.0]"), "the state runs through tanh in every step, forwards: yours has none": ("np.tanh(w * h[-1] + u * x)", "w * h[-1] + u * x"), "u multiplies the input, w the old state: yours are exchanged": ("np.tanh(w * h[-1] + u * x)", "np.tanh(u * h[-1] + w * x)"),
     },
 )
-def states_of(inputs, w, u):
-    h = [0.0]
-    for x in inputs:
-        h.append(np.tanh(w * h[-1] + u * x))
-    return np.array(h)
 # fmt: on
 
 # %% patches="through_time"
@@ -191,8 +184,8 @@ lab.check("through_time")
 # From step to step the backward signal is multiplied by $(1 - h_t^2)\, w$. With $w = \frac12$ that is at most
 # a half: after 20 steps less than a millionth is left, and what the first input should have changed, nobody
 # learns. The gradient **vanishes** (Hochreiter 1991; Bengio et al. 1994). With $w = 2$ and states near 0 it
-# would double each time, and **explode**. That can be clipped (lab 3). What has vanished cannot be brought
-# back by a larger step: beside it stands the noise of all that came later.
+# would double each time, and **explode**. That can be clipped (lab 3). What has vanished no larger step
+# brings back: beside it stands the noise of all that came later.
 #
 # ## 2. Gates
 #
@@ -227,8 +220,8 @@ print("the plain cell agrees with nn.RNN")
 # o &= \sigma(W_o x + U_o h + b_o) && \text{output gate: how much is shown} \\
 # c' &= f \cdot c + i \cdot g, & h' &= o \cdot \tanh(c') \end{aligned} $$
 #
-# Here $\sigma(z) = 1/(1 + e^{-z})$, and all products but those with matrices are number by number. The way
-# back along $c$ has the factor $f$ in each step. With $f$ near 1 the signal stays.
+# Here $\sigma(z) = 1/(1 + e^{-z})$; all products but those with matrices are number by number. The way back
+# along $c$ has the factor $f$ in each step. With $f$ near 1 the signal stays.
 
 # %% [markdown] exercise="lstm_cell" difficulty=2 importance=5 minutes=15 points=4
 # ### A cell that keeps
@@ -344,9 +337,8 @@ lab.check("lstm_cell")
 # %% [markdown] exercise="gru_cell" difficulty=2 importance=4 minutes=15 points=3
 # ### A cell with one state
 #
-# **By hand first.** One number each, all weights and biases 0 but $k_n = 2$. Then $r = z = \frac12$, $n =
-# \tanh(\frac12 \cdot 2) = 0.762$, and from $h = 1$ comes $h' = \frac12 \cdot 0.762 + \frac12 \cdot 1 =
-# 0.881$.
+# **By hand first.** One number each, all weights and biases 0 but $k_n = 2$: $r = z = \frac12$, $n =
+# \tanh(\frac12 \cdot 2) = 0.762$, and $h = 1$ becomes $h' = \frac12 \cdot 0.762 + \frac12 \cdot 1 = 0.881$.
 #
 # The paper multiplies $r$ into $h$ *before* the matrix; PyTorch multiplies it into what the matrix gives.
 # Write PyTorch's. Its rows lie in the order $r$, $z$, $n$.
@@ -389,8 +381,6 @@ def gru_cell(x, h, W, U, b, k):
 
 # %% checks="gru_cell"
 # fmt: off
-def gru_by_torch(x, h, W, U, b, k):
-    return torch.gru_cell(x, h, W, U, b, k)
 def gru_in_words(x, h, W, U, b, k):
     d, s = h.shape[1], torch.sigmoid
     rows = lambda m: (m[:d], m[d : 2 * d], m[2 * d :])
@@ -400,7 +390,7 @@ def gru_in_words(x, h, W, U, b, k):
     n = torch.tanh(x @ Wn.T + bn + r * (h @ Un.T + kn))
     return (1 - z) * n + z * h
 agrees(
-    "gru_cell", "makes the new state as PyTorch's does", draw=lambda make: memory(make, 3, 2, 1), reference=gru_by_torch, written=gru_in_words,
+    "gru_cell", "makes the new state as PyTorch's does", draw=lambda make: memory(make, 3, 2, 1), reference=torch.gru_cell, written=gru_in_words,
     tolerance={"atol": 1e-9}, hint="do the cell of the text by hand",
     misreadings={
         "z is the share of the old state that is kept: z · h, and 1 − z of the candidate": ("(1 - z) * n + z * h", "z * n + (1 - z) * h"), "r multiplies what the matrix gives, not h before the matrix": ("r * (h @ Un.T + kn)", "((r * h) @ Un.T + kn)"), "r multiplies the bias k of the candidate, too": ("r * (h @ Un.T + kn)", "(r * (h @ Un.T) + kn)"), "the reset gate r is missing in the candidate": ("r * (h @ Un.T + kn)", "(h @ Un.T + kn)"), "r multiplies only what comes from the state: not the bias b": ("bn + r * (h @ Un.T + kn)", "r * (h @ Un.T + kn + bn)"), "r multiplies only what comes from the state: not the input": ("x @ Wn.T + bn + r * (h @ Un.T + kn)", "r * (x @ Wn.T + bn + h @ Un.T + kn)"), "the blocks are in the order r, z, n: yours reads z, r, n": ("return (1", "r, z = s(x @ Wz.T + h @ Uz.T + bz + kz), s(x @ Wr.T + h @ Ur.T + br + kr)\n    n = torch.tanh(x @ Wn.T + bn + r * (h @ Un.T + kn))\n    return (1"),
@@ -410,8 +400,8 @@ agrees(
 )
 agrees(
     "gru_cell", "lets gradients flow to inputs, state and parameters", target=use_back, explain=explain_back, kinds=("plain",) * 3 + ("square",), hint="is something detached on the way?",
-    draw=lambda make: ("gru_cell", *memory(make, 3, 2, 1)), reference=lambda name, *a: gradients_of(gru_by_torch, *a),
-    misreadings={"the gradient must reach the old state, too: do not detach it": lambda name, x, h, *p: gradients_of(lambda x, h, *p: gru_by_torch(x, h.detach(), *p), x, h, *p)},
+    draw=lambda make: ("gru_cell", *memory(make, 3, 2, 1)), reference=lambda name, *a: gradients_of(torch.gru_cell, *a),
+    misreadings={"the gradient must reach the old state, too: do not detach it": lambda name, x, h, *p: gradients_of(lambda x, h, *p: torch.gru_cell(x, h.detach(), *p), x, h, *p)},
 )
 # fmt: on
 
@@ -437,8 +427,9 @@ def step(kind, x, state, W, U, b, k):
     """The next state, a list: [h], or [h, c] for the LSTM."""
     if kind is nn.LSTM:
         return list(lstm_cell(x, *state, W, U, b + k))
-    gru = kind is nn.GRU
-    return [gru_cell(x, *state, W, U, b, k) if gru else rnn_cell(x, *state, W, U, b + k)]
+    if kind is nn.GRU:
+        return [gru_cell(x, *state, W, U, b, k)]
+    return [rnn_cell(x, *state, W, U, b + k)]
 
 
 def drawn(kind, inputs, width, bias=0):
@@ -492,7 +483,7 @@ if lab.solved("lstm_cell") and lab.solved("gru_cell"):
 # %% tags=["experiment"]
 if lab.solved("lstm_cell") and lab.solved("gru_cell"):
     claim(
-        "With 3 added to its forget bias an LSTM keeps a tenth of its signal over 40 steps",
+        "With forget bias 3 an LSTM keeps a tenth of its backward signal over 40 steps",
         left["LSTM, keeps"][:, 0],
         at_least=-1.0,
         control=left["LSTM"][:, 0],
@@ -502,16 +493,15 @@ if lab.solved("lstm_cell") and lab.solved("gru_cell"):
 
 # %% [markdown]
 # **A gate that is half open halves.** The LSTM as it is drawn loses its signal nearly as fast as the plain
-# cell: what looked like the cure is none before the gate has learned to open. The GRU is no better. With the
-# bias they start open.
+# cell; so does the GRU. What looked like the cure is none before the gate has learned to open. With the bias
+# it starts open.
 #
 # ### Experiment 1: recall
 #
-# A sequence of random symbols out of eight; at the end the network must name the *first* one. What comes
-# between is of no use. All networks get equal updates of Adam, each at its best learning rate (by fresh
-# sequences of other replicates). **Attention**, a transformer of one layer (notebook 03), stands beside them:
-# from its last position it sees the first one directly. Over 4 symbols all should manage, or else something
-# else is at fault; then come 16.
+# Of a sequence of random symbols out of eight the network must name the *first*; what follows is of no use.
+# All get equal updates of Adam, each at its best rate (by fresh sequences of other replicates).
+# **Attention**, a transformer of one layer (notebook 03), stands beside them: its last position sees the
+# first directly. Over 4 symbols all should manage, or something else is at fault; then come 16.
 
 # %%
 guess_recall = predict(
@@ -536,7 +526,7 @@ class Reader(nn.Module):
 
 # %% tags=["experiment"]
 def learn(model, draw, updates, rate, loss):
-    """Adam with a falling rate and clipped gradients; draw() gives inputs and targets."""
+    """Adam with a falling rate, gradients clipped; draw() gives inputs and targets."""
     optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
     for update in range(updates):
         optimizer.param_groups[0]["lr"] = rate * (1 - update / updates)
@@ -554,11 +544,7 @@ RATES = {"RNN": 0.03, "LSTM": 0.1, "LSTM, keeps": 0.03, "GRU": 0.1, "attention":
 
 def recall(name, length, seed, rate=None):
     """Share of first symbols that are named rightly, of 1000 fresh sequences."""
-
-    def draw(n=BATCH):
-        symbols = torch.randint(SYMBOLS, (n, length))
-        return symbols, symbols[:, 0]
-
+    draw = lambda n=BATCH: ((x := torch.randint(SYMBOLS, (n, length))), x[:, 0])
     with seeded(seed):
         if name == "attention":
             model = Transformer(SYMBOLS, seed=seed, layers=1, length=FAR, width=WIDTH)
@@ -571,6 +557,7 @@ def recall(name, length, seed, rate=None):
         return (model(symbols)[:, -1].argmax(1) == first).float().mean().item()
 
 
+# %% tags=["experiment"]
 recalled = {}
 for length in (NEAR, FAR):
     for name in RATES:
@@ -598,7 +585,7 @@ figures.show(
 
 # %% tags=["experiment"]
 claim(
-    "With 3 added to its forget bias an LSTM names the first of 16 symbols in 0.8 of cases",
+    "With forget bias 3 an LSTM names the first of 16 symbols in 0.8 of all cases",
     recalled["LSTM, keeps", FAR],
     at_least=0.8,
     control=recalled["LSTM", FAR],
@@ -607,25 +594,22 @@ claim(
 )
 
 # %% [markdown]
-# Over 4 symbols the plain LSTM recalls: nothing is wrong with the network. Over 16 it stays at chance,
-# *below* the cell without gates, at any rate that we tried. Forwards, too, a gate that is half open halves
-# what was written: of the first symbol less than a ten-thousandth is left at the end. To open the gate its
-# bias must grow, and the signal that would say so is just what is missing. A plain cell has no gate to open
-# first: its weights act at once. It is the *start* that decides, as in lab 4, and not the formula. The bias
-# tells the network what the task is like: *keep, unless told otherwise*. Where the past is useless it may be
-# wrong. The GRU needs a large rate here, and found its gate. Attention needs no such start, since no step
-# lies between the two symbols; its price is that it keeps all of them.
+# Over 4 symbols the plain LSTM recalls: nothing is wrong with it. Over 16 it stays at chance, *below* the
+# cell without gates, at any rate that we tried. Forwards, too, a half-open gate halves what was written: of
+# the first symbol less than a ten-thousandth is left at the end. To open the gate its bias must grow, and the
+# signal that would say so is just what is missing. A plain cell has no gate to open first: its weights act at
+# once. It is the *start* that decides, as in lab 4, and not the formula: *keep, unless told otherwise*. Where
+# the past is useless that may be wrong. The GRU found its gate, at a large rate. Attention needs no such
+# start, since no step lies between the two symbols; its price is that it keeps all of them.
 #
 # ## 3. What will come?
 #
 # A shop sells ice cream: more each year, most in summer, and this month about as well as the last. Its sales
-# of three years are known by month; the next 24 are asked for. How far ahead a forecast lies is its
-# **horizon**.
+# of three years are known; the next 24 months are asked for. How far ahead one looks is the **horizon**.
 #
 # The **seasonal naive** forecast says: as in the same month of the last year. It learns nothing, and many a
-# forecast that learns is worse. How much it errs within the past is also a unit for errors, in which a shop
-# and a whole country can be compared. The **scaled error** (Hyndman & Koehler 2006) of $n$ series at horizon
-# $h$ is
+# forecast that learns is worse. How much it errs within the past is also a unit for errors, for a shop as for
+# a country. The **scaled error** (Hyndman & Koehler 2006) of $n$ series at horizon $h$ is
 #
 # $$ \frac1n \sum_{s=1}^{n} \frac{|\text{forecast}_{s,h} - \text{future}_{s,h}|}{q_s}, \qquad
 # q_s = \frac{1}{T - m} \sum_{t=m+1}^{T} |y_{s,t} - y_{s,t-m}| $$
@@ -690,7 +674,6 @@ def scaled_error(history, future, forecast, period):
 # %% checks="seasonal_naive"
 # fmt: off
 def to_forecast(make):
-    """Histories of one period or more, and horizons shorter and longer than it; several have no whole number of seasons."""
     period = make.size(1, 5)
     return make.numbers(make.size(1, 4), period + make.one_of(0, 3, 1, 2 * period, 7, 4)), period, make.one_of(1, 7, 4, 12, 2, 9)
 def year_by_year(history, period, horizon):
@@ -748,19 +731,19 @@ lab.check("seasonal_naive")
 # ### Experiment 2: a network against no learning at all
 #
 # We make the series, so that we know what can be known. Twenty shops; each has a trend, a month's habit that
-# changes slowly from year to year, and luck that lasts: four fifths of this month's luck stay for the next.
+# changes a little from year to year, and luck that lasts: four fifths of it stay for the next month.
 #
-# One LSTM, with its forget bias, reads the past of any shop and gives all 24 months at once, by a linear
-# layer on its last state. It is trained on the first twenty years and examined on months after them. What
-# should it *read*? Three arms, with equal start, windows and updates: the **values**; the values **minus the
-# last** one, which takes the level out; and **seasonal differences**, this month less the same month a year
-# before, whose forecasts are added to the naive one. All three know the same 36 months. Two more arms learn
-# less or nothing, and would explain the gain away: naive **with its drift** (the mean rise of a year is
-# added), and a **linear** least-squares forecast from the same differences.
+# One LSTM, with forget bias 3, reads the past of any shop and gives all 24 months at once, by a linear layer
+# on its last state. It trains on the first twenty years; the exam is on months after them. What should it
+# *read*? Three arms with equal start, windows and updates: the **values**; the values **minus the last** one,
+# which takes the level out; and **seasonal differences**, this month less the same a year before, whose
+# forecasts are added to the naive one. All know the same 36 months. Two more arms learn less or nothing, and
+# might explain the gain away: naive **with drift** (the mean rise of a year is added), and **linear** least
+# squares from the same differences.
 
 # %%
 guess_forecast = predict(
-    "An LSTM reads the values of 36 months. Where does it beat the seasonal naive forecast?",
+    "An LSTM reads the values of 36 months. Where does it beat the naive forecast?",
     ["at all horizons", "at some", "nowhere"],
 )
 
@@ -818,8 +801,7 @@ def forecasts(name, sales, seed, rate=FORECAST_RATE):
     scaled = (part / read.std() for part in (read, future - base, new))
     inputs, targets, new = (torch.from_numpy(part).float() for part in scaled)
     with seeded(seed):
-        rows = lambda: torch.randint(len(inputs), (2 * BATCH,))
-        draw = lambda: (inputs[(chosen := rows())], targets[chosen])
+        draw = lambda: (inputs[(r := torch.randint(len(inputs), (64,)))], targets[r])
         model = learn(Forecaster(), draw, FORECAST_UPDATES, rate, F.l1_loss)
     with torch.no_grad():
         return new_base + model(new).numpy() * read.std()
@@ -860,8 +842,8 @@ if lab.solved("seasonal_naive"):
     colors = dict(zip(by_horizon, ["0.1", *figures.PALETTE], strict=False))
     for ax, names in zip(panels, (VIEWS, [VIEWS[2], "linear", "naive with drift"]), strict=True):
         for name in ["seasonal naive", *names]:
-            months = np.arange(1, HORIZON + 1)
-            figures.lines_with_spread(ax, months, by_horizon[name], name, color=colors[name], markevery=6)
+            curves, months = by_horizon[name], np.arange(1, HORIZON + 1)
+            figures.lines_with_spread(ax, months, curves, name, color=colors[name], markevery=6)
         ax.set(xlabel="horizon in months", xticks=[1, 6, 12, 18, 24])
         ax.legend(fontsize=7)
     panels[0].set(ylabel="scaled error", yscale="log", title="what the LSTM reads")
@@ -877,23 +859,22 @@ if lab.solved("seasonal_naive"):
 # %% tags=["experiment"]
 if lab.solved("seasonal_naive"):
     claim(
-        "A month ahead an LSTM of seasonal differences errs 0.85 times as much as naive",
+        "A month ahead an LSTM of seasonal differences errs 0.85 of what naive does",
         by_horizon["seasonal differences"][:, 0] / by_horizon["seasonal naive"][:, 0],
         at_most=0.85,
         control=by_horizon["values"][:, 0] / by_horizon["seasonal naive"][:, 0],
         control_is="the same LSTM, trained on the values themselves",
-        source="Makridakis et al. 2018 (naive forecasts beat networks); Hyndman & Koehler 2006",
+        source="Makridakis et al. 2018 (simple methods beat networks)",
         scale="log",
     )
 
 # %% [markdown]
-# Reading values, the network loses to a forecast that learns nothing. Look where it comes near: 12 and 24
-# months ahead. It has learned to repeat the *last* value it read, which is right once a year. To do better it
-# must carry twelve months through its state. Without the level it errs less, and in the same way. Told the
-# differences, it wins. But look at the right panel before you praise it. *How far* it wins is a matter of the
-# luck that lasts: worth much next month, little after some. A year ahead most of what is left is the drift,
-# for which no network is needed. And the linear forecast does at least as well. These series are sums, so a
-# linear forecast is what they call for.
+# Reading values, the network loses to a forecast that learns nothing: to repeat a season it must carry twelve
+# months through its state, and that is slow to learn. Without the level it loses, too, but look where it
+# comes near: 12 and 24 months ahead. It has learned to repeat the *last* value, which is right once a year.
+# Told the differences, it wins. Now look at the right panel. *How far* it wins is a matter of the luck that
+# lasts: worth much next month, little after some. A year ahead most of what is left is the drift, for which
+# no network is needed. And the linear forecast does at least as well: these series are sums.
 #
 # ## 4. What does a sound look like?
 #
@@ -941,16 +922,14 @@ def spectrogram(signal, window, hop):
 
 
 # %% [markdown] hint="spectrogram"
-# Cut frames, multiply by the window, compare with the waves: a matrix, a row for each $k$, a column for each
-# $t$.
+# Cut frames, multiply by the window, compare with the waves: a row for each $k$, a column for each $t$.
 
 # %% [markdown] hint="spectrogram"
-# `signal.unfold(0, N, hop)` has the frames as rows. `torch.outer(torch.arange(N // 2 + 1), torch.arange(N))`
-# holds all $k\,t$.
+# `signal.unfold(0, N, hop)` gives frames as rows, and `torch.outer` of two `torch.arange` all products
+# $k\,t$.
 
 # %% [markdown] hint="spectrogram"
-# `torch.cos(angles) @ frames.T` holds $A_k$ of every frame in its columns. The same with the sine; then the
-# root.
+# `torch.cos(angles) @ frames.T` holds $A_k$ of each frame in its columns. Then the sine; then the root.
 
 # %% [markdown] why="spectrogram"
 # Half of the frequencies is enough: beyond $N/2$ the waves are the same ones again, seen at so few points.
@@ -967,8 +946,7 @@ def sound(make):
     hop = make.one_of(1, 3, n, 2, n + 1, max(1, n // 2))
     return torch.from_numpy(signal).float(), torch.from_numpy(np.abs(make.numbers(n)) + 1 / 4).float(), hop
 def by_stft(signal, window, hop):
-    n = len(window)
-    return torch.stft(signal.double(), n, hop, n, window.double(), center=False, return_complex=True).abs()
+    return torch.stft(signal.double(), len(window), hop, window=window.double(), center=False, return_complex=True).abs()
 def by_exponentials(signal, window, hop):
     n, T = len(window), len(signal)
     frames = torch.stack([signal[s : s + n].double() * window.double() for s in range(0, T - n + 1, hop)])
@@ -1005,7 +983,7 @@ lab.check("spectrogram")
 
 # %%
 LOWEST, INTERVAL, LENGTH, STATIC = 500.0, 4, 4096, 0.5  # Hz, semitones, samples, noise
-OLD, NEW = [*range(1, 8), *range(19, 25)], [12, 13]  # semitones of the lower tone
+OLD, NEW = [*range(1, 8), *range(19, 25)], [12, 13]  # the lower tone, in semitones
 
 
 def melodies(n, pitches, seed):
@@ -1013,7 +991,7 @@ def melodies(n, pitches, seed):
     rng, time = np.random.default_rng(seed), np.arange(LENGTH) / SAMPLES
     low = rng.choice(pitches, n) + rng.uniform(-0.3, 0.3, n)
     rises = rng.integers(0, 2, n)
-    begin, long, gap = rng.uniform([0, 0.12, 0], [0.1, 0.18, 0.04], (n, 3)).T[:, :, None]
+    begin, long, gap = rng.uniform([0, 0.12, 0], [0.1, 0.18, 0.04], (n, 3)).T[..., None]
     signals = STATIC * rng.normal(size=(n, LENGTH))
     for second in (0, 1):
         start = begin + second * (long + gap)
@@ -1026,13 +1004,13 @@ def melodies(n, pitches, seed):
 
 def magnitudes(signals):
     """Spectrograms [..., WINDOW // 2 + 1, frames] of signals [..., T], by PyTorch."""
-    options = {"window": torch.hann_window(WINDOW), "center": False, "return_complex": True}
-    return torch.stft(signals, WINDOW, HOP, **options).abs()
+    hann, options = torch.hann_window(WINDOW), {"center": False, "return_complex": True}
+    return torch.stft(signals, WINDOW, HOP, window=hann, **options).abs()
 
 
 # %% tags=["experiment"]
 if lab.solved("spectrogram"):
-    (signal,), _ = melodies(1, [12], BASE_SEED)
+    signal = melodies(1, [12], BASE_SEED)[0][0]
     ours = spectrogram(signal, torch.hann_window(WINDOW), HOP)
     torch.testing.assert_close(ours, magnitudes(signal), rtol=1e-3, atol=1e-2)
     print("your spectrogram agrees with torch.stft")
@@ -1059,20 +1037,21 @@ if lab.solved("spectrogram"):
     )
 
 # %% [markdown]
-# Move the slider. A short window says *when*, a long one *which tone*, and none says both: a window of $N$
-# numbers holds waves of 0, 1, 2, … swings, so two tones less than about $8000/N$ Hz apart look like one
-# (Gabor 1946). We take 512 numbers. Then we add up the magnitudes in 30 **bands**, one for each semitone, and
-# take logarithms: now a melody at another pitch is the same picture, shifted up or down. Spectrograms for
-# speech do likewise, in steps of pitch as people hear it.
+# Move the slider. A short window says *when*, a long one *which tone*, and none says both: waves in a window
+# of $N$ numbers swing 0, 1, 2, … times, so tones less than about $8000/N$ Hz apart look like one (Gabor
+# 1946). We take 512. Then we add up magnitudes in 30 **bands**, one for each semitone, and take logarithms:
+# now a melody at another pitch is the same picture, shifted. Spectrograms for speech do likewise, in steps of
+# pitch as people hear it.
 
 
 # %%
 def bands(signals):
-    """log of the loudness in each frame and band, [n, frames, BANDS], with mean 0, variance 1."""
+    """log of the loudness in each frame and band, [n, frames, BANDS]; mean 0, variance 1."""
     frequencies = np.maximum(np.arange(WINDOW // 2 + 1), 1) * SAMPLES / WINDOW
     semitones = 12 * np.log2(frequencies / LOWEST)
     near = np.maximum(0, 1 - np.abs(semitones[:, None] - np.arange(BANDS)))
-    loud = torch.log(0.5 + magnitudes(signals).mT @ torch.from_numpy(near / near.sum(0)).float())
+    shares = torch.from_numpy(near / near.sum(0)).float()
+    loud = torch.log(0.5 + magnitudes(signals).mT @ shares)
     return (loud - loud.mean()) / loud.std()
 
 
@@ -1082,14 +1061,13 @@ def bands(signals):
 # The networks train on low and on high melodies. The exam has new recordings: at **old** pitches, and at
 # **new** ones between them, of which no tone was ever heard. **All bands** is an LSTM that reads all 30 bands
 # at once. **Shared** is one small LSTM that listens around *every* band: it reads that band and five on each
-# side, with the same parameters everywhere, and the loudest answers count. That is a convolution along pitch
-# (lab 5), with a memory. The control is the same shared LSTM on the same spectrograms with their frames
-# **shuffled** in time, in training and in the exam. If *which* tones there are were enough, it would do as
-# well.
+# side, with the same parameters everywhere, and the loudest answers count: a convolution along pitch (lab 5),
+# with a memory. The control is the same network on the same spectrograms, with frames **shuffled** in time,
+# in training and in the exam. If it were enough to know *which* tones there are, it would do as well.
 
 # %%
 guess_melody = predict(
-    "The LSTM that reads all bands has learned low and high melodies. What does it say of those between?",
+    "The LSTM of all bands has learned low and high melodies. And those between?",
     ["nearly always right", "about as good as a guess", "more often wrong than right"],
 )
 
@@ -1127,7 +1105,7 @@ def shuffled(sounds):
 
 
 def recordings(seed):
-    """Spectrograms and answers: to learn from; for the exam at old pitches; at new ones."""
+    """Spectrograms and answers: to learn from; at old pitches; at new ones."""
     parts = enumerate([(HEARD, OLD), (EXAM, OLD), (EXAM, NEW)])
     parts = [melodies(n, pitches, [seed, k]) for k, (n, pitches) in parts]
     return [(bands(signals), rises) for signals, rises in parts]
@@ -1137,12 +1115,10 @@ def hear(build, seed, change=lambda sounds: sounds, rate=KEYWORD_RATE):
     """Share of right answers at old pitches and at new ones."""
     with seeded(seed):
         (sounds, rises), *exam = [(change(part), true) for part, true in recorded[seed]]
-        rows = lambda: torch.randint(HEARD, (BATCH,))
-        draw = lambda: (sounds[(chosen := rows())], rises[chosen])
+        draw = lambda: (sounds[(rows := torch.randint(HEARD, (BATCH,)))], rises[rows])
         model = learn(build(), draw, KEYWORD_UPDATES, rate, F.cross_entropy)
     with torch.no_grad():
-        right = [model(part).argmax(1) == true for part, true in exam]
-    return [part.float().mean().item() for part in right]
+        return [(model(x).argmax(1) == true).float().mean().item() for x, true in exam]
 
 
 # %% tags=["experiment"]
@@ -1172,22 +1148,22 @@ figures.show(
 
 # %% tags=["experiment"]
 claim(
-    "A shared LSTM tells rising from falling tones at pitches it never heard, in 0.8 of cases",
+    "At pitches it never heard the shared LSTM tells 0.8 of rising from falling tones",
     heard["shared"][:, 1],
     at_least=0.8,
     control=heard["shared,\nshuffled"][:, 1],
-    control_is="the same network on the same spectrograms, their frames shuffled in time",
+    control_is="the same network and spectrograms, the frames shuffled in time",
     source="Waibel et al. 1989 (shared weights for speech)",
     scale="logit",
     trials=EXAM,
 )
 
 # %% [markdown]
-# Shuffled frames hold the same tones and give no answer: what the network heard is the *order*. And the
-# network that reads all bands heard the order too, as its old pitches show, but not the *melody*. It learned
-# which band follows which, and of bands that were always silent it learned nothing. Sharing one small network
-# over all bands says from the start that a melody is the same everywhere. (The design of the exam decided
-# what you could see: with old pitches alone the two are equal.)
+# Shuffled frames hold the same tones and give no answer: what the network heard is the *order*. The network
+# of all bands heard the order too, as its old pitches show, but not the *melody*: it learned which band
+# follows which, and nothing of bands that were always silent. To share one small network over all bands says
+# from the start that a melody is the same everywhere. (The design of the exam decided what you could see: at
+# old pitches the two are equal.)
 #
 # ## 5. What you have built
 #
@@ -1212,10 +1188,9 @@ claim(
 #
 # ### References
 #
-# - Elman 1990, Cognitive Science 14; Werbos 1990, Proc. IEEE 78; Hochreiter 1991, thesis, TU München; Bengio,
-#   Simard & Frasconi 1994, IEEE Trans. Neural Networks 5; Hochreiter & Schmidhuber 1997, Neural Computation
-#   9; Gers, Schmidhuber & Cummins 2000, Neural Computation 12; Cho et al. 2014, EMNLP; Jozefowicz, Zaremba &
-#   Sutskever 2015, ICML
+# - Elman 1990, Cognitive Science 14; Werbos 1990, Proc. IEEE 78; Hochreiter 1991, thesis, TU München; Bengio
+#   et al. 1994, IEEE Trans. Neural Networks 5; Hochreiter & Schmidhuber 1997, Neural Computation 9; Gers et
+#   al. 2000, Neural Computation 12; Cho et al. 2014, EMNLP; Jozefowicz et al. 2015, ICML
 # - Hyndman & Koehler 2006 and Smyl 2020, International Journal of Forecasting 22 and 36; Makridakis,
 #   Spiliotis & Assimakopoulos 2018, PLOS ONE 13; Zeng et al. 2023, AAAI
 # - Gabor 1946, Journal of the IEE 93; Waibel et al. 1989, IEEE Trans. Acoustics, Speech, Signal Processing 37
