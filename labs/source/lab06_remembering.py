@@ -160,7 +160,7 @@ agrees(
     "through_time", "`through_time` finds every backward signal and both slopes", target="through_time", draw=sequence,
     reference=by_autograd, written=step_after_step, parts=("the backward signals", "the slope of w", "the slope of u"),
     tolerance={"atol": 1e-12}, hint="do the two steps of the text by hand",
-    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "plain", "square", "tiny", "plain", "square"),
+    kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "large", "square", "tiny", "plain", "square"),
     misreadings={
         "the slope of ½(h − y)² is h − y: no factor 2": ("[h[-1] - target]", "[2 * (h[-1] - target)]"), "the last signal is h − y, not y − h": ("[h[-1] - target]", "[target - h[-1]]"), "the last signal is h − y: yours leaves the target out": ("[h[-1] - target]", "[h[-1]]"), "on its way back the signal passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * w", "signal[t] * w"), "on its way back the signal passes the weight: multiply by w": ("signal[t] * slope * w", "signal[t] * slope"), "on its way back the signal passes w once more in every step: go on from the new signal, not from the last one": ("signal[t] * slope * w", "signal[T] * slope * w"), "the slope of tanh belongs to the state that the step made, h_t, not to the one that it read": ("slope = 1 - h[t] ** 2", "slope = 1 - h[t - 1] ** 2"), "the slope of tanh is 1 − h²: square the state": ("1 - h[t] ** 2", "1 - h[t]"), "the slope of tanh is 1 − h², taken at the state h, which is a tanh already": ("1 - h[t] ** 2", "1 - np.tanh(h[t]) ** 2"),
         "the slope of w takes the state that the step read, h_{t−1}, not the one that it made": ("slope * h[t - 1]", "slope * h[t]"), "the slope of w passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * h[t - 1]", "signal[t] * h[t - 1]"), "the slope of u passes the slope of tanh, too: multiply by 1 − h²": ("signal[t] * slope * inputs[t - 1]", "signal[t] * inputs[t - 1]"), "each step adds its part to both slopes: yours are those of the last step alone": ("        for_w += signal[t] * slope * h[t - 1]\n        for_u += ", "        for_w += (t == T) * signal[t] * slope * h[t - 1]\n        for_u += (t == T) * "), "each step adds its part to both slopes: use +=, yours keep the part of the first step": ("        for_w += signal[t] * slope * h[t - 1]\n        for_u +=", "        for_w = signal[t] * slope * h[t - 1]\n        for_u ="),
@@ -444,14 +444,15 @@ def drawn(kind, inputs, width, bias=0):
 def backward_signal(kind, bias, seed):
     """log10 of the backward signal at each step, over that at the last one: [LONG]."""
     with seeded(seed):
-        parameters = drawn(kind, SYMBOLS, WIDTH, bias).double().parameters()
-        symbols, gradient = torch.randint(SYMBOLS, (LONG, 16)), torch.randn(16, WIDTH)
-    parameters, kept = list(parameters), []
+        module = drawn(kind, SYMBOLS, WIDTH, bias).double()
+        symbols, gradient = torch.randint(SYMBOLS, (16, LONG)), torch.randn(16, WIDTH)
+    inputs, kept = F.one_hot(symbols, SYMBOLS).double(), []
     state = [torch.zeros(16, WIDTH).double()] * (2 if kind is nn.LSTM else 1)
-    for x in F.one_hot(symbols, SYMBOLS).double():
-        state = step(kind, x, state, *parameters)
+    for x in inputs.unbind(1):
+        state = step(kind, x, state, *module.parameters())
         state[-1].retain_grad()
         kept.append(state[-1])
+    torch.testing.assert_close(state[0], module(inputs)[0][:, -1])  # PyTorch's
     (state[0] * gradient).sum().backward()
     sizes = torch.stack([one.grad.norm(dim=1) for one in kept])
     return (sizes / sizes[-1]).log10().mean(1).numpy()
