@@ -131,8 +131,7 @@ import torch
 
 
 # fmt: off
-def sequence(make):
-    """One to nine steps; w, u and target go by the number of the case. A tiny case has tiny inputs and target 0."""
+def sequence(make):  # w, u and target go by the number of the case; a tiny case has tiny inputs and target 0
     w = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0)
     return make.numbers(make.size(1, 9)), w, make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
 def by_autograd(inputs, w, u, target):
@@ -270,8 +269,7 @@ def lstm_cell(x, h, c, W, U, b):
 # fmt: off
 def tensors(*arrays):
     return [torch.from_numpy(np.asarray(array, float)) for array in arrays]
-def memory(make, blocks, biases, states):
-    """x, the states, W, U and the biases; sums that saturate in a large case."""
+def memory(make, blocks, biases, states):  # x, the states, W, U and the biases; a large case saturates the gates
     n, inputs, d = make.size(1, 6), make.size(1, 5), make.size(1, 5)
     shapes = [(n, inputs), *[(n, d)] * states, (blocks * d, inputs), (blocks * d, d), *[(blocks * d,)] * biases]
     return tuple(tensors(*(make.numbers(*shape) for shape in shapes)))
@@ -375,8 +373,8 @@ def gru_cell(x, h, W, U, b, k):
 
 # %% [markdown] why="gru_cell"
 # $z$ does what the forget gate does, and the input gate is tied to it: what is written has the share $1 - z$.
-# So the state stays between −1 and 1. Common mistakes: $z$ and $1 - z$ exchanged (the paper's own formula has
-# them so); $r$ inside the product; one bias for both.
+# So the state stays between −1 and 1. Common mistakes: $z$ and $1 - z$ exchanged (as Chung et al. 2014
+# write them); $r$ inside the product; one bias for both.
 
 
 # %% checks="gru_cell"
@@ -621,8 +619,8 @@ claim(
 # ### The forecast to beat, and a unit for errors
 #
 # **By hand first.** Period 2, history 1, 5, 3, 9. The last season is 3, 9, so the forecast for five steps is
-# 3, 9, 3, 9, 3: beyond one season it goes on from itself. The scale is the mean of $|3 - 1|$ and $|9 - 5|$:
-# 3. If 5 and 9 come, the errors are 2 and 0, scaled $\frac23$ and 0.
+# 3, 9, 3, 9, 3: beyond one season it goes on from itself. The scale, the mean of $|3 - 1|$ and
+# $|9 - 5|$, is 3. If 5 and 9 come, the errors are 2 and 0, scaled $\frac23$ and 0.
 #
 # Write both functions. Arrays are NumPy's, a row a series; `scaled_error` gives a number for each horizon.
 
@@ -691,8 +689,7 @@ agrees(
         "the history comes back, too: return the forecast alone": lambda y, m, H: np.concatenate([y, year_by_year(y, m, H)], 1), "take the last season, not the mean of all": lambda y, m, H: np.array([[row[(len(row) + h) % m :: m].mean() for h in range(H)] for row in y]), "beyond one season go on from the last one, not from the one before": lambda y, m, H: y[:, np.maximum(y.shape[1] - m - (np.arange(H) // m) * m + np.arange(H) % m, 0)], "seasons are counted back from the end of the history, not from its start": lambda y, m, H: y[:, (y.shape[1] // m - 1) * m + np.arange(H) % m], "repeat the season as it is: yours runs backwards": lambda y, m, H: y[:, y.shape[1] - 1 - np.arange(H) % m],
     },
 )
-def to_score(make):
-    """No series has scale 0: its last value differs from that of one period before it."""
+def to_score(make):  # no series has scale 0: its last value differs from that of one period before it
     period, n, horizon = make.size(1, 4), make.size(1, 5), make.size(1, 6)
     history = make.numbers(n, period + make.one_of(3, 1, 5, 2, 9))
     history[:, -1] = history[:, -1 - period] + make.one_of(1.0, -2.0, 0.5) * (1 + np.arange(n)) * {"large": 1024.0, "tiny": 2.0**-20}.get(make.kind, 1)
@@ -940,8 +937,7 @@ def spectrogram(signal, window, hop):
 
 # %% checks="spectrogram"
 # fmt: off
-def sound(make):
-    """A short signal, a window of another length that is not symmetric, and a hop shorter, equal or longer."""
+def sound(make):  # a window that is not symmetric, and a hop shorter than it, equal or longer
     n = make.size(1, 12)
     signal = make.numbers(n + make.one_of(5, 0, 11, 3, 20, 1, 30))
     hop = make.one_of(1, 3, n, 2, n + 1, max(1, n // 2))
@@ -970,6 +966,9 @@ agrees(
 [
     ("    return torch.sqrt(across**2 + up**2)", "    return np.abs(np.fft.rfft(frames.numpy(), axis=1)).T", ""), ("    return torch.sqrt(across**2 + up**2)", "    return torch.complex(across, -up).abs().tolist()", ""), ("    n = len(window)\n", "    n = len(window)\n    return torch.stft(signal, n, hop, n, window, center=False, return_complex=True).abs()\n", ""), (" * window\n", "\n", "window is missing"), ("torch.sqrt(across**2 + up**2)", "across**2 + up**2", "that is the power"), ("torch.sqrt(across**2 + up**2)", "across.abs()", "sines are missing"), ("torch.sqrt(across**2 + up**2)", "torch.sqrt(across**2 + up**2).T", "transposed"), ("n // 2 + 1", "n", "go on to N − 1"), ("2 * torch.pi", "torch.pi", "half of it"), ("unfold(0, n, hop)", "unfold(0, n, n)", "not N"), ("n // 2 + 1", "n // 2", "lack the last one"), ("torch.sqrt(across**2 + up**2)", "torch.sqrt(across**2 + up**2) / n", "not divided by N"), ("    n = len(window)\n", "    n = len(window)\n    signal *= 2\n", "in place"),
 ]  # fmt: skip
+
+# %% [markdown] survivors="spectrogram"
+# - ``frames = signal.unfold( -1, n, hop) * window``: a signal has one dimension, so the last is the first.
 
 # %%
 lab.check("spectrogram")
@@ -1168,9 +1167,8 @@ claim(
 #
 # ## 5. What you have built
 #
-# **Limits.** Sequences, series and sounds were made by us, so that one thing decides; real ones mix many. One
-# width, one short budget each: with more updates the plain LSTM may find its gate after all. The exams come
-# from the same source as the training. The forecasts know nothing of holidays or of a new competitor.
+# **Limits.** We made sequences, series and sounds so that one thing decides; real ones mix many, and what comes
+# later is from another source. One width, short budgets: with more updates the plain LSTM may find its gate.
 #
 # **Today.** LSTMs still forecast and listen on small machines. For text transformers took their place, since
 # all positions train at once. New recurrent networks do so as well: they leave out the $\tanh$ between steps
