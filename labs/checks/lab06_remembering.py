@@ -17,8 +17,7 @@ import torch
 
 
 # fmt: off
-def sequence(make):
-    """One to nine steps; w, u and target go by the number of the case. A tiny case has tiny inputs and target 0."""
+def sequence(make):  # w, u and target go by the number of the case; a tiny case has tiny inputs and target 0
     w = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0)
     return make.numbers(make.size(1, 9)), w, make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
 def by_autograd(inputs, w, u, target):
@@ -59,8 +58,7 @@ agrees(
 # fmt: off
 def tensors(*arrays):
     return [torch.from_numpy(np.asarray(array, float)) for array in arrays]
-def memory(make, blocks, biases, states):
-    """x, the states, W, U and the biases; sums that saturate in a large case."""
+def memory(make, blocks, biases, states):  # x, the states, W, U and the biases; a large case saturates the gates
     n, inputs, d = make.size(1, 6), make.size(1, 5), make.size(1, 5)
     shapes = [(n, inputs), *[(n, d)] * states, (blocks * d, inputs), (blocks * d, d), *[(blocks * d,)] * biases]
     return tuple(tensors(*(make.numbers(*shape) for shape in shapes)))
@@ -150,8 +148,7 @@ agrees(
         "the history comes back, too: return the forecast alone": lambda y, m, H: np.concatenate([y, year_by_year(y, m, H)], 1), "take the last season, not the mean of all": lambda y, m, H: np.array([[row[(len(row) + h) % m :: m].mean() for h in range(H)] for row in y]), "beyond one season go on from the last one, not from the one before": lambda y, m, H: y[:, np.maximum(y.shape[1] - m - (np.arange(H) // m) * m + np.arange(H) % m, 0)], "seasons are counted back from the end of the history, not from its start": lambda y, m, H: y[:, (y.shape[1] // m - 1) * m + np.arange(H) % m], "repeat the season as it is: yours runs backwards": lambda y, m, H: y[:, y.shape[1] - 1 - np.arange(H) % m],
     },
 )
-def to_score(make):
-    """No series has scale 0: its last value differs from that of one period before it."""
+def to_score(make):  # no series has scale 0: its last value differs from that of one period before it
     period, n, horizon = make.size(1, 4), make.size(1, 5), make.size(1, 6)
     history = make.numbers(n, period + make.one_of(3, 1, 5, 2, 9))
     history[:, -1] = history[:, -1 - period] + make.one_of(1.0, -2.0, 0.5) * (1 + np.arange(n)) * {"large": 1024.0, "tiny": 2.0**-20}.get(make.kind, 1)
@@ -180,8 +177,7 @@ agrees(
 
 
 # fmt: off
-def sound(make):
-    """A short signal, a window of another length that is not symmetric, and a hop shorter, equal or longer."""
+def sound(make):  # a window that is not symmetric, and a hop shorter than it, equal or longer
     n = make.size(1, 12)
     signal = make.numbers(n + make.one_of(5, 0, 11, 3, 20, 1, 30))
     hop = make.one_of(1, 3, n, 2, n + 1, max(1, n // 2))
