@@ -1155,8 +1155,6 @@ claim(
     control=heard["shared,\nshuffled"][:, 1],
     control_is="the same network and spectrograms, the frames shuffled in time",
     source="Waibel et al. 1989 (shared weights for speech)",
-    scale="logit",
-    trials=EXAM,
 )
 
 # %% [markdown]
