@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from labcheck import check
@@ -42,7 +43,7 @@ REPLICATES = 5
 SYMBOLS, WIDTH, BATCH = 8, 32, 32  # of the sequences to recall; numbers in a state
 LONG = 40  # steps that the gradient is sent back
 NEAR, FAR, RECALL_UPDATES = 4, 16, {4: 100, 16: 250}  # experiment 1: how far back
-PERIOD, HORIZON, PAST, TRAINING, TESTING = 12, 24, 36, 240, 84  # experiment 2, in months
+PERIOD, HORIZON, PAST, TRAINING, TESTING = 12, 24, 36, 240, 84  # experiment 2: months
 SERIES, FORECAST_UPDATES, FORECAST_RATE = 20, 150, 0.03
 SAMPLES, WINDOW, HOP, BANDS = 8000, 512, 512, 30  # experiment 3: samples a second
 HEARD, EXAM, KEYWORD_UPDATES, KEYWORD_RATE = 400, 300, 120, 0.03
@@ -228,7 +229,7 @@ print("the plain cell agrees with nn.RNN")
 
 # %% solution="lstm_cell"
 def lstm_cell(x, h, c, W, U, b):
-    """(new h [n, d], new c [n, d]) from inputs x [n, inputs] and old states h, c [n, d].
+    """(new h [n, d], new c [n, d]) from inputs x [n, inputs], old states h, c [n, d].
 
     W [4d, inputs], U [4d, d], b [4d]: the rows of i, f, g, o, one below the other.
 
@@ -331,7 +332,7 @@ lab.check("lstm_cell")
 
 # %% solution="gru_cell"
 def gru_cell(x, h, W, U, b, k):
-    """New states [n, d] from inputs x [n, inputs] and old states h [n, d]; all are tensors.
+    """New states [n, d] from inputs x [n, inputs] and old states h [n, d], all tensors.
 
     W [3d, inputs], U [3d, d], b [3d], k [3d]: the rows of r, z, n, one below the other.
 
@@ -458,16 +459,16 @@ if lab.solved("lstm_cell") and lab.solved("gru_cell"):
     fig.legend(loc="outside lower center", ncols=3)
     figures.show(
         fig,
-        alt="Logarithm of the backward signal over the steps, back from the last. For the "
-        "plain network, the LSTM and the GRU as PyTorch draws them it falls steeply, nearly "
-        "as fast as a line that is halved in each step. With the added bias it stays.",
-        caption="Thin lines are replicates. A line's slope is log10 of the factor of a step.",
+        alt="Logarithm of the backward signal over the steps, back from the last. The "
+        "plain network, the LSTM and the GRU as PyTorch draws them lose it nearly as "
+        "fast as a line that is halved in each step. With the added bias it stays.",
+        caption="Thin lines are replicates. A slope is log10 of a step's factor.",
     )
 
 # %% tags=["experiment"]
 if lab.solved("lstm_cell") and lab.solved("gru_cell"):
     claim(
-        "With forget bias 3 an LSTM keeps a tenth of its backward signal over 40 steps",
+        "With forget bias 3 an LSTM keeps at least a tenth of its signal over 40 steps",
         left["LSTM, keeps"][:, 0],
         at_least=-1.0,
         control=left["LSTM"][:, 0],
@@ -564,15 +565,15 @@ panels[0].set(ylabel="share recalled")
 panels[0].legend(loc="lower left")
 figures.show(
     fig,
-    alt="Share of first symbols recalled by five networks. Over the short distance nearly "
-    "all recall. Over the long one the LSTM as PyTorch draws it stays at chance, the plain "
-    "network does better; the LSTM that keeps, the GRU and attention recall best.",
+    alt="Share of first symbols recalled by five networks. All recall the first of 4. "
+    "Of 16, the LSTM as PyTorch draws it stays at chance, the plain network does "
+    "better in most replicates; the LSTM that keeps, GRU and attention are best.",
     caption="One dot a replicate, each network at its best learning rate.",
 )
 
 # %% tags=["experiment"]
 claim(
-    "With forget bias 3 an LSTM names the first of 16 symbols in 0.8 of all cases",
+    "With forget bias 3 an LSTM names at least 0.8 of the first of 16 symbols",
     recalled["LSTM, keeps", FAR],
     at_least=0.8,
     control=recalled["LSTM", FAR],
@@ -581,13 +582,14 @@ claim(
 )
 
 # %% [markdown]
-# Over 4 symbols the plain LSTM recalls: nothing is wrong with it. Over 16 it stays at chance, *below* the cell without
-# gates, at any rate that we tried. Forwards, too, a half-open gate halves what was written: of the first symbol less
-# than a ten-thousandth is left at the end. To open the gate its bias must grow, and the signal that would say so is
-# just what is missing. A plain cell has no gate to open first: its weights act at once. It is the *start* that decides,
-# as in lab 4, and not the formula: *keep, unless told otherwise*. Where the past is useless that may be wrong. The GRU
-# found its gate, at a large rate. Attention needs no such start, since no step lies between the two symbols; its price
-# is that it keeps all of them.
+# Over 4 symbols the plain LSTM recalls: nothing is wrong with it. Over 16 it stays at chance, *below* most runs of the
+# cell without gates, at any rate that we tried. Forwards, too, a half-open gate halves what was written: of the first
+# symbol less than a ten-thousandth is left at the end. To open the gate its bias must grow, and the signal that would
+# say so is just what is missing. The plain cell's signal was no larger at the start, but its factor is a weight: a few
+# steps of Adam carry it past 1, where a sigmoid only creeps towards 1. (This fits what we saw; we did not test it.) It
+# is the *start* that decides, as in lab 4, and not the formula: *keep, unless told otherwise*. Where the past is
+# useless that may be wrong. The GRU found its gate, at a large rate. Attention needs no such start, since no step lies
+# between the two symbols; its price is that it keeps all of them.
 #
 # ## 3. What will come?
 #
@@ -615,7 +617,7 @@ claim(
 
 # %% solution="seasonal_naive"
 def seasonal_naive(history, period, horizon):
-    """Forecasts [n, horizon] from history [n, T], T >= period: the last season, repeated.
+    """Forecasts [n, horizon] of history [n, T], T >= period: the last season, repeated.
 
     >>> seasonal_naive(np.array([[1, 5, 3, 9]]), 2, 5)
     array([[3, 9, 3, 9, 3]])
@@ -718,8 +720,8 @@ lab.check("seasonal_naive")
 # last state. It trains on the first twenty years; the exam is on months after them. What should it *read*? Three arms
 # with equal start, windows and updates: the **values**; the values **minus the last** one, which takes the level out;
 # and **seasonal differences**, this month less the same a year before, whose forecasts are added to the naive one. All
-# know the same 36 months. Two more arms learn less or nothing, and might explain the gain away: naive **with drift**
-# (the mean rise of a year is added), and **linear** least squares from the same differences.
+# three know the same 36 months. Two more arms learn less, and might explain the gain away: naive **with drift** (the
+# mean rise of a year is added), and **linear** least squares from the same differences.
 
 # %%
 guess_forecast = predict(
@@ -798,11 +800,10 @@ def forecasts(name, sales, seed, rate=FORECAST_RATE):
 def linear(sales):
     """Least squares from the same differences, to all horizons at once."""
     past, future = windows(sales[:, :TRAINING])
+    new, _ = windows(sales[:, TRAINING - PAST :])
     read, base = view(past, "seasonal differences")
-    new, new_base = view(windows(sales[:, TRAINING - PAST :])[0], "seasonal differences")
-    read, new = (np.pad(part, ((0, 0), (0, 1)), constant_values=1) for part in (read, new))
-    weights, *_ = np.linalg.lstsq(read, future - base)
-    return new_base + new @ weights
+    new, new_base = view(new, "seasonal differences")
+    return new_base + LinearRegression().fit(read, future - base).predict(new)
 
 
 # %% tags=["experiment"]
@@ -836,21 +837,21 @@ if lab.solved("seasonal_naive"):
             style = {"color": colors[name], "markevery": 6}
             figures.lines_with_spread(ax, months, by_horizon[name], name, **style)
         ax.set(xlabel="horizon in months", xticks=[1, 6, 12, 18, 24])
-        ax.legend(fontsize=7)
-    panels[0].set(ylabel="scaled error", title="what the LSTM reads")
+        ax.legend(fontsize=8, loc="upper left")
+    panels[0].set(ylabel="scaled error", title="what the LSTM reads", ylim=(0.5, 3.2))
     panels[1].set(title="what explains the gain")
     figures.show(
         fig,
-        alt="Scaled error by horizon. Left: an LSTM that reads the values errs most at nearly "
-        "all horizons, without the last value less, with seasonal differences least. Right: "
-        "naive with drift lies below naive; the linear forecast and the LSTM lie lowest.",
-        caption="Thin lines are replicates. The seasonal differences are in both panels.",
+        alt="Scaled error by horizon. Left: an LSTM that reads values errs most at "
+        "nearly all horizons, minus the last value less, seasonal differences least. "
+        "Right: naive with drift is below naive; linear and the LSTM are lowest.",
+        caption="Thin lines are replicates. Seasonal differences are in both panels.",
     )
 
 # %% tags=["experiment"]
 if lab.solved("seasonal_naive"):
     claim(
-        "A month ahead an LSTM of seasonal differences errs 0.85 of what naive does",
+        "A month ahead an LSTM of differences has at most 0.85 of naive's error",
         by_horizon["seasonal differences"][:, 0] / by_horizon["seasonal naive"][:, 0],
         at_most=0.85,
         control=by_horizon["values"][:, 0] / by_horizon["seasonal naive"][:, 0],
@@ -876,7 +877,7 @@ if lab.solved("seasonal_naive"):
 # $$ A_k = \sum_{t=0}^{N-1} x_t \cos\frac{2\pi k t}{N}, \quad B_k = \sum_{t=0}^{N-1} x_t \sin\frac{2\pi k t}{N}, \quad
 # |X_k| = \sqrt{A_k^2 + B_k^2}, \qquad k = 0 \dots \lfloor N/2 \rfloor . $$
 #
-# Both waves are needed since a tone may begin anywhere in its swing; the **magnitude** $|X_k|$ does not depend on that.
+# Both waves are needed since a tone may begin anywhere in its swing; the **magnitude** $|X_k|$ hardly depends on that.
 # A frame that ends in mid-swing looks as if it jumped, and a jump holds all frequencies. So each frame is first
 # multiplied by a **window**, a bump that fades to 0 at both ends. Frame after frame side by side make the
 # **spectrogram**. From the start of one frame to the start of the next lie **hop** numbers.
@@ -898,7 +899,7 @@ def spectrogram(signal, window, hop):
 
     signal, window: tensors; hop: from one frame to the next, 1 or more.
 
-    >>> spectrogram(torch.tensor([1.0, 0.0, -1.0, 0.0]), torch.ones(4), 4).round(decimals=3)
+    >>> spectrogram(torch.tensor([1.0, 0, -1, 0]), torch.ones(4), 4).round(decimals=3)
     tensor([[0.],
             [2.],
             [0.]])
@@ -1022,10 +1023,9 @@ def picture(window):
 if lab.solved("spectrogram"):
     figures.slider(
         {window: picture(window) for window in (64, 128, 256, 512, 1024, 2048)},
-        alt="Spectrogram of two tones in noise, one after the other. Short windows give broad "
-        "bars with sharp ends in time; long ones give thin lines, whose ends run into each "
-        "other.",
-        caption="The same signal under Hann windows of several lengths. Darker is louder.",
+        alt="Spectrogram of two tones in noise, one after the other. Short windows "
+        "give broad bars with sharp ends in time; long ones thin, blurred lines.",
+        caption="The same signal under Hann windows of several lengths. Dark is loud.",
         name="Window",
     )
 
@@ -1039,7 +1039,7 @@ if lab.solved("spectrogram"):
 
 # %%
 def bands(signals):
-    """log of the loudness in each frame and band, [n, frames, BANDS]; mean 0, variance 1."""
+    """log loudness of frames and bands, [n, frames, BANDS]; mean 0, variance 1."""
     frequencies = np.maximum(np.arange(WINDOW // 2 + 1), 1) * SAMPLES / WINDOW
     semitones = 12 * np.log2(frequencies / LOWEST)
     near = np.maximum(0, 1 - np.abs(semitones[:, None] - np.arange(BANDS)))
@@ -1144,15 +1144,15 @@ panels[0].set(ylabel="share of right answers")
 panels[0].legend(loc="lower left")
 figures.show(
     fig,
-    alt="Share of right answers of three networks. At old pitches the two that see frames in "
-    "order are right; at new pitches only the shared one is, and the one that reads all bands "
-    "is not. The shuffled one is at chance in both.",
+    alt="Share of right answers of three networks. At old pitches the two that see "
+    "frames in order are right; at new pitches the shared one is, the one that reads "
+    "all bands is not. The shuffled one is at chance in both.",
     caption="One dot a replicate. The new pitches lie between the old ones.",
 )
 
 # %% tags=["experiment"]
 claim(
-    "At pitches it never heard the shared LSTM tells 0.8 of rising from falling tones",
+    "At pitches never heard the shared LSTM is right in at least 0.8 of all cases",
     heard["shared"][:, 1],
     at_least=0.8,
     control=heard["shared,\nshuffled"][:, 1],
