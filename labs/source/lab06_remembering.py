@@ -132,8 +132,9 @@ import torch
 
 # fmt: off
 def sequence(make):  # w, u and target go by the number of the case; a tiny case has tiny inputs and target 0
-    w = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0)
-    return make.numbers(make.size(1, 9)), w, make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
+    w, u, inputs = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0), make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), make.numbers(make.size(1, 9))
+    inputs[0] = 4096 * np.sign(u) if make.kind == "large" else inputs[0]  # where exp overflows
+    return inputs, w, u, 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
 def by_autograd(inputs, w, u, target):
     with torch.enable_grad():
         w, u = (torch.tensor(float(v), dtype=torch.float64, requires_grad=True) for v in (w, u))
@@ -178,7 +179,7 @@ lab.check("through_time")
 # after 20 steps less than a millionth is left, and what the first input should have changed, nobody learns. The
 # gradient **vanishes** (Hochreiter 1991; Bengio et al. 1994). With $w = 2$ and states near 0 it would double each time,
 # and **explode**. That can be clipped (lab 3). But no larger step brings back what has vanished: it drowns in the noise
-# of all that came later.
+# of what came later.
 #
 # ## 2. Gates
 #
@@ -361,8 +362,7 @@ def gru_cell(x, h, W, U, b, k):
 
 # %% [markdown] why="gru_cell"
 # $z$ does what the forget gate does, and the input gate is tied to it: what is written has the share $1 - z$. So the
-# state stays between −1 and 1. Common mistakes: $z$ and $1 - z$ exchanged (as Chung et al. 2014 write them); $r$ inside
-# the product; one bias for both.
+# state stays between −1 and 1. Common mistakes: $z$ and $1 - z$ exchanged; $r$ inside the product; one bias for both.
 
 
 # %% checks="gru_cell"
