@@ -862,10 +862,10 @@ if lab.solved("seasonal_naive"):
 
 # %% [markdown]
 # Reading values, the network loses to a forecast that learns nothing: to repeat a season it must carry twelve months
-# through its state, and that is slow to learn. Without the level it loses, too, but look where it comes near: 12 and 24
+# through its state, and that is slow to learn. Without the level it loses, too, but look where it does well: 12 and 24
 # months ahead. It has learned to repeat the *last* value, which is right once a year. Told the differences, it wins.
 # Now look at the right panel. *How far* it wins is a matter of the luck that lasts: worth much next month, little after
-# some. A year ahead most of what is left is the drift, for which no network is needed. And the linear forecast does at
+# some. Two years ahead most of the gain is the drift, for which no network is needed. And the linear forecast does at
 # least as well: these series are sums.
 #
 # ## 4. What does a sound look like?
