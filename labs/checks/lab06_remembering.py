@@ -18,8 +18,9 @@ import torch
 
 # fmt: off
 def sequence(make):  # w, u and target go by the number of the case; a tiny case has tiny inputs and target 0
-    w = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0)
-    return make.numbers(make.size(1, 9)), w, make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
+    w, u, inputs = make.one_of(0.5, -1.0, 2.0, 0.25, -0.5, 1.5, 0.0, 1.0), make.one_of(1.0, -0.5, 0.25, 2.0, 0.75), make.numbers(make.size(1, 9))
+    inputs[0] = 4096 * np.sign(u) if make.kind == "large" else inputs[0]  # where exp overflows
+    return inputs, w, u, 0.0 if make.kind == "tiny" else make.one_of(0.0, 0.5, -0.25)
 def by_autograd(inputs, w, u, target):
     with torch.enable_grad():
         w, u = (torch.tensor(float(v), dtype=torch.float64, requires_grad=True) for v in (w, u))

@@ -838,8 +838,8 @@ if lab.solved("seasonal_naive"):
             figures.lines_with_spread(ax, months, by_horizon[name], name, **style)
         ax.set(xlabel="horizon in months", xticks=[1, 6, 12, 18, 24])
         ax.legend(fontsize=8, loc="upper left")
-    panels[0].set(ylabel="scaled error", title="what the LSTM reads", ylim=(0.5, 3.2))
-    panels[1].set(title="what explains the gain", ylim=(0.5, 1.75))
+    panels[0].set(ylabel="scaled error", title="what the LSTM reads", ylim=(0.5, 3.5))
+    panels[1].set(title="what explains the gain", ylim=(0.5, 1.85))
     figures.show(
         fig,
         alt="Scaled error by horizon. Left: an LSTM that reads values errs most at "
