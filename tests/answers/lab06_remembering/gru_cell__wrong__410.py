@@ -1,0 +1,8 @@
+# candidate and update mixed with the gates of the whole batch: z is averaged over examples
+# input: n 2 or more
+def gru_cell(x, h, W, U, b, k):
+    rx, zx, nx = (x @ W.T + b).chunk(3, dim=1)
+    rh, zh, nh = (h @ U.T + k).chunk(3, dim=1)
+    r, z = torch.sigmoid(rx + rh), torch.sigmoid(zx + zh)
+    n = torch.tanh(nx + r * nh)
+    return (1 - z.mean(0)) * n + z.mean(0) * h

@@ -1,0 +1,6 @@
+# 1 is always added to the bias of the forget gate, as Keras does at the start
+# input: docstring: c 1.462 in place of 1
+def lstm_cell(x, h, c, W, U, b):
+    i, f, g, o = (x @ W.T + h @ U.T + b).chunk(4, dim=1)
+    c = torch.sigmoid(f + 1) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c

@@ -1,0 +1,5 @@
+# The window is divided by its sum.
+# Input: spectrogram(torch.ones(4), torch.ones(4), 4)
+def spectrogram(signal, window, hop):
+    n=len(window); fr=signal.unfold(0,n,hop)*window/window.sum()
+    return torch.fft.rfft(fr).abs().T

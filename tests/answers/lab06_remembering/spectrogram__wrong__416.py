@@ -1,0 +1,13 @@
+# rows between the first and the last are doubled, as for a one-sided spectrum
+# input: N 8, random signal
+def spectrogram(signal, window, hop):
+    N = len(window)
+    frames = signal.unfold(0, N, hop) * window
+    t = torch.arange(N, dtype=torch.float64)
+    k = torch.arange(N // 2 + 1, dtype=torch.float64)
+    angle = 2 * math.pi * k[:, None] * t / N
+    A = torch.cos(angle).to(frames.dtype) @ frames.T
+    B = torch.sin(angle).to(frames.dtype) @ frames.T
+    size = (A**2 + B**2).sqrt()
+    size[1:-1] *= 2
+    return size
