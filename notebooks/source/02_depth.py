@@ -4,8 +4,8 @@
 # **In one sentence:** trained on a function of a function, three layers leave a small
 # fraction of the error of one layer with as many parameters, but sixty layers learn
 # digits far more slowly than five, unless something helps. You will measure both over
-# five replicates, and what goes wrong on the way, each time beside the same measurement
-# without the depth, or without the remedy.
+# five replicates, each time beside the same measurement without the depth, or without
+# the remedy.
 #
 # After this notebook you can
 #
@@ -398,11 +398,11 @@ guess_task.resolve([(on_composed, on_sum) == outcome for outcome in outcomes])
 #
 # What it does not show is that one layer *cannot* do it. Eldan & Shamir 2016 prove that
 # for radial waves that get *faster* as the dimensions grow. Yours does not: for a wave
-# of fixed speed in a fixed number of dimensions, enough neurons in one layer come as
-# close as you like, and not exponentially many (Safran, Eldan & Shamir 2019). Exercise
-# 2 widens the layer. And nobody hands you the formula of a real task. That pictures and
-# sentences are compositions of parts is the usual argument for depth: plausible, but an
-# argument.
+# of fixed speed in a fixed number of dimensions one layer comes as close as you like,
+# with neurons that grow in number only as a power of 1/error (Safran, Eldan & Shamir
+# 2019). Exercise 2 widens the layer. And nobody hands you the formula of a real task.
+# That pictures and sentences are compositions of parts is the usual argument for depth:
+# plausible, but an argument.
 
 # %% [markdown]
 # ## 3. Does the signal survive forty layers?
@@ -599,8 +599,8 @@ claim(
 #
 # ### Does it matter once you train?
 #
-# A bad start could be a small matter: training may repair it. So train. Ten ReLU layers
-# of 64 neurons on digits, by plain stochastic gradient descent, under each of the three
+# A bad start could be a small matter: training may repair it. Train ten ReLU layers of
+# 64 neurons on digits, by plain stochastic gradient descent, under each of the three
 # initialisations. Each has five learning rates to choose from, on validation digits.
 # The naive start's gradients are small, so its rates reach higher, nearly to where the
 # loss becomes NaN (try 30). That start is `nn.Linear`'s own, which draws the biases at
@@ -717,8 +717,8 @@ assert (least_error["naive, biases 0"] > 0.75).all()  # so it is not the biases
 # which are the same for all digits. So the *size* of $h$ stays, and what dies is what
 # tells digits apart: in the table, one minus the cosine is nearly 0. Without biases the
 # difference in direction stays, and the size dies. Either way training fails. (Xavier's
-# and He's directions are equal: without biases, twice the weights are twice the $h$.)
-# Keep that cosine in mind for section 4.
+# and He's directions are equal: without biases, a layer of larger weights only scales
+# $h$.) Keep that cosine in mind for section 4.
 #
 # So the start decides, for gradient descent and within this budget. Adam divides each
 # gradient by its own size and trains from worse starts (exercise 3), and normalisation
@@ -751,7 +751,7 @@ deaths.drop(columns="seed").groupby("rate").mean().round(2)
 # %% [markdown]
 # The first column is birth: the same networks at each rate. The larger the rate, the
 # more neurons are dead in the end, and up to 0.03 the training error hardly shows it.
-# (These are means, and an observation, not a claim.)
+# (Means: an observation, not a claim.)
 #
 # ## 4. When depth hurts
 #
@@ -945,7 +945,8 @@ guess_gap.resolve([share >= 0.5, share < 0.5])
 # each block, forwards and backwards. Scaled, the growth is gone.
 #
 # The trouble of plain networks is in the lower row. Sixty plain layers send every digit
-# in nearly the same direction: but for its size, what such a network answers is nearly
+# in nearly the same direction, as theory says of deep random networks (Poole et al.
+# 2016; Schoenholz et al. 2017). But for its size, what such a network answers is nearly
 # constant. Layer norm treats each digit alone, so it cannot remove what all digits
 # share. Batch norm can, and its digits lie far apart. But look at the class gap: they
 # are *all* far apart, two of one class as far as any. Deep layers without skips lose
@@ -1249,7 +1250,7 @@ assert (least_missed["6 folds, one layer"] > 0.8).all()
 # %% [markdown]
 # So one failure was the start's. With knots where the data are, training finds four
 # folds. Six it does not, and nothing but their number has changed. Nor does one layer
-# of as many parameters. The trouble is less the composing than the speed: networks
+# of as many parameters. What is hard is the fast wave, however it is made: networks
 # learn slow waves before fast ones (*spectral bias*: Rahaman et al. 2019). For deep
 # targets that no shallow network comes near, there is a theorem that gradient descent
 # fails on a deep one as well (Malach & Shalev-Shwartz 2019). It has assumptions of its
@@ -1396,7 +1397,7 @@ Ledger().query(DEEP_RUNS, [Ledger().session()]).round(1)
 
 # %% [markdown]
 # The ledger holds every run at every learning rate, also those that did badly. "The
-# best of six" is only honest if the other five can be looked up. A reviewer would ask,
+# best of five" is only honest if the other four can be looked up. A reviewer would ask,
 # by the letters of notebook 00 (architecture, training, compute, governance):
 #
 # - **A**: *Why sixty layers?* Depth costs time, memory, and layers whose part in the
@@ -1453,7 +1454,7 @@ Ledger().query(DEEP_RUNS, [Ledger().session()]).round(1)
 # - Balduzzi et al. 2017, *The shattered gradients problem*, ICML; De & Smith 2020,
 #   *Batch normalization biases residual blocks towards the identity function in deep
 #   networks*, NeurIPS; Yang et al. 2019, *A mean field theory of batch normalization*,
-#   ICLR; Zhang, Dauphin & Ma 2019, *Fixup initialization*, ICLR
+#   ICLR
 # - Cybenko 1989, Math. Control Signals Systems 2; Hornik 1991, Neural Networks 4;
 #   Leshno et al. 1993, Neural Networks 6
 # - Eldan & Shamir 2016, *The power of depth for feedforward neural networks*, COLT;
