@@ -994,9 +994,9 @@ def trained(kind, depth, rates, updates, replicates, seed):
 
 
 # %% tags=["nbval-ignore-output"]
-def trained_divided(depth):
+def trained_divided(depth, rates):
     """As `trained` does it: unscaled skips, with the last stream divided."""
-    pairs = itertools.product(DIVIDED_RATES, SEEDS)
+    pairs = itertools.product(rates, SEEDS)
     table = pd.DataFrame(pairs, columns=["rate", "replicate"])
     parts = digits_of(table.replicate)
     networks = deep_networks("skip", depth, table.replicate)
@@ -1013,7 +1013,7 @@ def trained_divided(depth):
     return table.assign(kind="skip, divided", depth=depth, updates=BUDGET)
 
 
-tables = [trained_divided(depth) for depth in (5, 60)]
+tables = [trained_divided(5, LIVE_RATES), trained_divided(60, DIVIDED_RATES)]
 for kind, depth in itertools.product(LIVE_KINDS, (5, 60)):
     rates = SLOW_RATES if depth == 60 and kind != "scaled skip" else LIVE_RATES
     columns = trained(kind, depth, rates, BUDGET, REPLICATES, BASE_SEED)
