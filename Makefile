@@ -69,6 +69,15 @@ test-instructor: instructor ## Test that nbgrader can use the labs
 instructor: setup
 	@$(RUN) tools/setup.py --keep --also ".[instructor]"
 
+book: with-book ## Build the site of everything, from what is committed: outputs/book/site/
+	@$(RUN) tools/book.py
+
+test-book: book ## Test the site in a real browser (Chromium), every page of it
+	@$(RUN) -m pytest tests/test_book.py tests/test_site.py
+
+with-book: setup
+	@$(RUN) tools/setup.py --keep --also ".[book]"
+
 check: setup ## Lint, format, spelling, rooms, notebooks in step with sources and within limits, stale list
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -89,5 +98,5 @@ clean: ## Remove what was installed and what runs have written (your workspace/ 
 	rm -rf .venv outputs/executed .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup run test lab notebooks labs release grade long claims kill-rate test-instructor instructor check lock clean
+.PHONY: help setup run test lab notebooks labs release grade long claims kill-rate test-instructor instructor book test-book with-book check lock clean
 .DEFAULT_GOAL := help

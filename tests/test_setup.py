@@ -54,7 +54,7 @@ CONDA_TO_PYPI = {"matplotlib-base": "matplotlib", "pytorch-cpu": "torch", "seabo
 
 
 CEILINGS = {"ipykernel"}  # each with its reason in pyproject.toml
-NOT_LOCKED = {"instructor"}  # no learner needs it
+NOT_LOCKED = {"instructor", "book"}  # no learner needs them
 
 
 def test_floors_are_bounds_from_below_that_the_lock_satisfies():

@@ -844,8 +844,8 @@ def test_derived_files_are_up_to_date():
 
 
 def test_badges_and_citation_follow_the_one_address(monkeypatch):
-    assert derive.badges(None, "1.0") == ""
-    assert "mybinder.org/v2/gh/someone/course/v1.0" in derive.badges("https://github.com/someone/course", "1.0")
+    assert derive.badges(None) == ""
+    assert "mybinder.org/v2/gh/someone/course/v" in derive.badges("https://github.com/someone/course")
     monkeypatch.setattr(curriculum, "repository_url", lambda: None)
     assert "repository-code" not in derive.citation()
     monkeypatch.setattr(curriculum, "repository_url", lambda: "https://github.com/someone/course")

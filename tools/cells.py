@@ -32,7 +32,7 @@ import labs
 
 # The notebooks and labs, such as "00_start_here", that keep these limits.
 SECOND_EDITION = (
-    "00_start_here", "01_representation", "02_depth",
+    "00_start_here", "01_representation", "02_depth", "03_attention",
     "lab01_perceptron_to_autodiff", "lab02_surprise", "lab03_faster_downhill", "lab04_good_start",
 )  # fmt: skip
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight

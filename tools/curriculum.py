@@ -113,13 +113,19 @@ def code_of(room):
     return sorted(path for path in (ROOT / room).iterdir() if path.suffix in (".py", ".sql", ".mplstyle", ".html"))
 
 
+def launch(url, path):
+    """The addresses that open `path`.ipynb of the tagged release in Binder, as a copy without outputs, and in Colab."""
+    name, version = url.removeprefix("https://github.com/"), project()["version"]
+    binder = f"https://mybinder.org/v2/gh/{name}/v{version}?urlpath=lab/tree/workspace/{path}.ipynb"
+    return binder, f"https://colab.research.google.com/github/{name}/blob/v{version}/{path}.ipynb"
+
+
 def colab_cells(path, url=None):
     """The badge and the installing cell at the top of `path`.ipynb; none while the repository has no address."""
     url, version = url or repository_url(), project()["version"]
     if not url:
         return []
-    name = url.removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{name}/blob/v{version}/{path}.ipynb"
+    _, link = launch(url, path)
     badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
     return [
         nbformat.v4.new_markdown_cell(badge),

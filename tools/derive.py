@@ -30,19 +30,16 @@ PICTURE = curriculum.ROOT / "data" / "results" / "readme.png"
 PICTURE_TAG = "readme-picture"  # on the cell of a notebook whose figure the README shows
 
 
-def badges(url, version):
+def badges(url):
     """Links that need the repository's address; nothing while it has none."""
     if not url:
         return ""
-    path = url.removeprefix("https://github.com/")
-    first = curriculum.sources()[0].stem
+    binder, colab = curriculum.launch(url, f"notebooks/{curriculum.sources()[0].stem}")
     return "\n".join(
         [
             f"[![test]({url}/actions/workflows/test.yml/badge.svg)]({url}/actions/workflows/test.yml)",
-            f"[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{path}/v{version}"
-            f"?urlpath=lab/tree/workspace/notebooks/{first}.ipynb)",
-            "[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-            f"(https://colab.research.google.com/github/{path}/blob/v{version}/notebooks/{first}.ipynb)",
+            f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder})",
+            f"[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})",
         ]
     )
 
@@ -100,9 +97,8 @@ def fill(text, name, content):
 
 
 def readme():
-    url, version = curriculum.repository_url(), curriculum.project()["version"]
     text = README.read_text(encoding="utf-8")
-    text = fill(text, "badges", badges(url, version))
+    text = fill(text, "badges", badges(curriculum.repository_url()))
     text = fill(text, "notebooks", notebook_table())
     text = fill(text, "labs", lab_table())
     return fill(text, "claims", claims_line())

@@ -49,36 +49,39 @@ REPLICATES = 5
 WIDTH = 64  # neurons in each hidden layer
 BATCH_SIZE = 32
 TEST_SIZE = 500  # held-out digits
-RATE_OF_TEST = {"scale": "logit", "trials": TEST_SIZE}
-NORM_UPDATES, START_UPDATES = 150, 300  # experiments 1 and 3
+NORM_UPDATES, START_UPDATES = 200, 300  # experiments 1 and 3
 NOISY_UPDATES, NOISY_RATE = 800, 0.2  # experiment 2
 NOISY_EXAMPLES, NOISE = 400, 0.6  # digits to train on, share of random labels
-NETWORKS = 5  # behind one replicate of early stopping
+RACERS, NETWORKS = 2, 8  # behind a replicate of experiment 1, and of early stopping
 EPOCHS, RBM_RATE = 15, 0.2  # of each restricted Boltzmann machine
 
 # %% [markdown]
 # ## 1. How large should the first weights be?
 #
-# A neuron adds up 100 inputs of mean square 1. Draw each weight at random, with mean 0
-# and variance $v$. Products of two *different* weights vanish on average, so
+# A neuron adds up 100 inputs of mean square 1. Draw each weight by itself, as likely $w$
+# as $-w$, with variance $v$. Then, on average over such draws, products of two
+# *different* weights vanish, and
 #
 # $$ z = \sum_i w_i x_i, \qquad \mathbb E\,z^2 = \sum_{i,j} \mathbb E[w_i w_j]\, x_i x_j
 # = \sum_i v\, x_i^2 = n\, v . $$
 #
 # With $v = 1$ the mean square grows a hundredfold in each layer; with $v = 1/100$ it
 # keeps its size. Then comes the bend. Take **leaky ReLU**, which multiplies negative sums
-# by a **slope** $a$; ReLU has $a = 0$. Half of the sums are positive, half negative, so
-# $\mathbb E\,\phi(z)^2 = c\; \mathbb E z^2$ with $c = (1 + a^2)/2$.
+# by a **slope** $a$; ReLU has $a = 0$. Like its weights, a sum is as likely $z$ as $-z$.
+# So half of $\mathbb E z^2$ comes from negative sums, and the bend keeps $a^2$ of that
+# half: $\mathbb E\,\phi(z)^2 = c\; \mathbb E z^2$ with $c = (1 + a^2)/2$.
 #
-# Let layer $\ell$ have $n_\ell$ neurons and weights of variance $v_\ell$; layer 0 are the
-# inputs, of mean square 1. Write $q_\ell$ for the mean square of the sums in layer
-# $\ell$. What comes into a layer has passed the bend, except in the first:
+# Layers are drawn independently, so this holds in each. Let layer $\ell$ have $n_\ell$
+# neurons and weights of variance $v_\ell$; layer 0 are the inputs, of mean square 1.
+# Write $q_\ell$ for the mean square of the sums in layer $\ell$. What comes into a layer
+# has passed the bend, except in the first:
 #
 # $$ q_1 = n_0\, v_1, \qquad q_\ell = n_{\ell-1}\, v_\ell\; c\; q_{\ell-1} . $$
 #
 # The **backward signal** is the gradient of the loss along the sums. A neuron of layer
 # $\ell$ feeds all $n_{\ell+1}$ neurons of the next layer, and the slope of the bend is 1
-# for half of the sums and $a$ for the others: $c$ again. In units of the last layer, $L$:
+# for half of the sums and $a$ for the others: $c$ again, if the signal does not depend on
+# which sums are positive, as we assume. In units of the last layer, $L$:
 #
 # $$ g_L = 1, \qquad g_\ell = c\; n_{\ell+1}\, v_{\ell+1}\; g_{\ell+1} . $$
 
@@ -123,9 +126,9 @@ def forecast(sizes, variances, slope=0.0):
 # kept`, backwards `kept * sizes[layer + 1] * variances[layer]`.
 
 # %% [markdown] why="forecast"
-# Forwards a neuron adds up over the neurons *before* it, backwards over those *after* it.
-# Common mistakes: a factor ½ in the first layer, whose inputs pass no bend; sizes off by
-# one; a list that grows at the wrong end.
+# Forwards a neuron adds up over the neurons *before* it, backwards over those
+# *after* it. Common mistakes: a factor ½ in the first layer, whose inputs pass no bend;
+# sizes off by one; a list that grows at the wrong end.
 
 
 # %% checks="forecast"
@@ -154,6 +157,9 @@ agrees(
         "these are variances already: do not square them": ("np.array(variances)", "np.array(variances) ** 2"), "backwards a signal comes through the weights of the next layer, not through its own": ("c * n[2:] * v[1:]", "c * n[2:] * v[:-1]"), "begin the forward list with layer 1, not with the inputs": ("up, down\n", "np.append(1, up), down\n"), "c is (1 + slope²)/2, so the slope counts": ("(1 + slope**2) / 2", "1 / 2"),
         "the slope is squared in c": ("(1 + slope**2) / 2", "(1 + slope) / 2"), "forwards a sum runs over the neurons of the layer before: sizes[layer], not sizes[layer + 1]": ("n[:-1] * v", "n[1:] * v"), "backwards a sum runs over the neurons of the next layer: sizes[layer + 1], not sizes[layer]": ("c * n[2:]", "c * n[1:-1]"), "the backward list is the wrong way round: it begins with the first layer": ("[::-1]\n", "\n"),
         "the backward signal of the last layer is 1: do not multiply by its own weights": ("np.append(c * n[2:] * v[1:], 1)[::-1])[::-1]", "(c * n[1:] * v)[::-1])[::-1]"), "the two lists are exchanged: forwards comes first": ("up, down\n", "down, up\n"),
+        "the backward list ends with layer 1: it has no entry for the inputs": ("up, down\n", "up, np.append(c * n[1] * v[0] * down[0], down)\n"), "mean squares are asked for, not their roots": ("up, down\n", "up**0.5, down**0.5\n"), "the backward list ends with 1, not with c: it is counted in units of the last layer": ("up, down\n", "up, c * down\n"),
+        "c is (1 + slope²)/2: yours has a slope too many": ("(1 + slope**2) / 2", "(1 + slope + slope**2) / 2"), "each layer has a size and a variance of its own: yours uses one factor for all": lambda n, v, a=0.0: [[n[0] * v[0] * ((1 + a**2) / 2 * n[1] * v[1] if len(v) > 1 else 1) ** k for k in range(len(v))], [((1 + a**2) / 2 * n[-1] * v[-1]) ** (len(v) - 1 - k) for k in range(len(v))]],
+        "do not round: small signals become 0": ("up, down\n", "np.round(up, 6), np.round(down, 6)\n"), "with one layer the backward list is [1.0]: yours is empty": ("up, down\n", "up, down if len(v) > 1 else down[:0]\n"),
     },
 )
 # fmt: on
@@ -232,15 +238,19 @@ if lab.solved("forecast"):
         for rule in foretold:
             dots, line = measured[rule][:, direction], foretold[rule][direction]
             figures.lines_with_spread(ax, layers, dots, rule, markevery=1, linestyle="")
-            ax.plot(layers, line, ":", color="0.1", marker="", label=f"{rule}, foretold")
-        ax.set(title=["forwards", "backwards"][direction], xlabel="layer", xticks=layers)
+            name = f"{rule}, foretold"
+            ax.plot(layers, line, ":", color="0.1", marker="", label=name)
+        ax.set(title=("forwards", "backwards")[direction], xlabel="layer")
+        ax.set_xticks(layers)
     panels[0].set(ylabel="log10 of the mean square")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figures.show(
         fig,
-        alt="Mean square in ten layers, forwards and backwards. The markers lie on the dotted lines of the forecast. He stays "
-        "level but for a zigzag, Xavier falls off slowly, the rule of nn.Linear steeply.",
-        caption="Markers: mean of the replicates. Dotted: your forecast. The zigzag comes from the widths, which alternate.",
+        alt="Mean square in ten layers, forwards and backwards. The markers lie on "
+        "the dotted lines of the forecast. He stays level but for a zigzag, Xavier "
+        "falls off slowly, the rule of nn.Linear steeply.",
+        caption="Markers: mean of the replicates. Dotted: your forecast. The zigzag "
+        "comes from the widths, which alternate.",
     )
 
 # %% [markdown]
@@ -262,7 +272,8 @@ if lab.solved("forecast"):
 # **momentum** $m = 0.1$ each batch moves them a tenth of the way to its own:
 #
 # $$ \mu_\text{run} \leftarrow (1 - m)\, \mu_\text{run} + m\, \mu, \qquad
-# \sigma^2_\text{run} \leftarrow (1 - m)\, \sigma^2_\text{run} + m\, \tfrac{n}{n-1}\,\sigma^2 . $$
+# \sigma^2_\text{run} \leftarrow (1 - m)\, \sigma^2_\text{run} +
+# m\, \tfrac{n}{n-1}\,\sigma^2 . $$
 #
 # A batch of $n$ measures the variance around its own mean, and so understates that of all
 # data; $n/(n-1)$ makes up for it. So the variance is over $n$ to normalise, and over
@@ -277,7 +288,9 @@ if lab.solved("forecast"):
 #
 # All arguments are PyTorch tensors, so that gradients can flow through $\mu$ and
 # $\sigma^2$ as well. What you return as running statistics takes no part in a gradient:
-# make it of `x.detach()`. Change no argument in place.
+# make it of `x.detach()`. Change no argument in place. Take the variance from the
+# *differences* to the mean, as `x.var` does: the mean of $x^2$ less $\mu^2$ is the same
+# on paper, but loses its digits in float32 where $\mu$ is large.
 
 
 # %% solution="batch_norm"
@@ -318,8 +331,8 @@ def batch_norm(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5)
 # `mean *= ...`, which changes the caller's tensor.
 
 # %% [markdown] why="batch_norm"
-# Two variances in one function are a trap. In a batch of four they differ by a third;
-# with 256 nobody notices, until another library disagrees in the third digit. The
+# Two variances in one function are a trap. In a batch of four they differ by a
+# third; with 256 nobody notices, until another library disagrees in the third digit. The
 # gradient flows through $\mu$ and $\sigma^2$, too: that takes out of it whatever would
 # only shift or scale all sums of the batch, which the outputs do not feel.
 
@@ -331,7 +344,10 @@ def tensors(*arrays):
 def batch_inputs(make):
     """Training and evaluation by turns; momentum and eps given or not."""
     n, d = make.size(2, 20), make.size(1, 6)
-    numbers = tensors(make.numbers(n, d), make.numbers(d), make.numbers(d), make.numbers(d), np.abs(make.numbers(d)))
+    x, shift = make.numbers(n, d), make.numbers(d)
+    if make.number == 2:  # in training, a neuron whose sums are all equal
+        x[:, 0], shift[0] = 0.5, 1.0
+    numbers = tensors(x, make.numbers(d), shift, make.numbers(d), np.abs(make.numbers(d)))
     return *numbers, make.one_of(True, False), *make.one_of((), (0.25,), (0.125, 0.5))
 def by_torch(x, gain, shift, mean, variance, training, momentum=0.1, eps=1e-5):
     mean, variance = mean.clone(), variance.clone()
@@ -356,7 +372,10 @@ agrees(
         "divide by the root of the variance, not by the variance": ("(used_var + eps) ** 0.5", "(used_var + eps)"), "in evaluation normalise with the running statistics, not with the batch's": ("if training else (mean, variance)", "if True else (mean, variance)"), "in training normalise with the batch's statistics, not with the running ones": ("(mu, var) if training", "(mu, var) if False"),
         "in training normalise with the batch's statistics, not with the running ones after their update": lambda *a: (in_words(*a[:3], *in_words(*a)[1:], False, *a[6:])[0], *in_words(*a)[1:]), "in evaluation the running statistics stay as they are": ("    if training:", "    if True:"), "the gain is missing": ("gain * (x", "(x"), "the shift is missing": (" ** 0.5 + shift", " ** 0.5"),
         "add the shift after the gain, not before": ("gain * (x - used_mean) / (used_var + eps) ** 0.5 + shift", "gain * ((x - used_mean) / (used_var + eps) ** 0.5 + shift)"), "mean and variance run over the examples (axis 0), one for each neuron": ("mu, var, n = x.mean(0), ((x - x.mean(0)) ** 2).mean(0), len(x)", "mu, var, n = x.mean(), ((x - x.mean()) ** 2).mean(), len(x)"),
-        "keep the variance, not the standard deviation, as a running statistic": ("momentum * unbiased", "momentum * unbiased**0.5"),
+        "keep the variance, not the standard deviation, as a running statistic": ("momentum * unbiased", "momentum * unbiased**0.5"), "that is layer norm: mean and variance run over the examples (axis 0), not over the neurons": ("(mu, var) if training", "(x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)) if training"),
+        "in evaluation gain and shift stay": ("if training:\n", "if not training:\n        gain, shift = 1, 0\n    if training:\n"), "n / (n − 1) is 4/3 in a batch of four alone: n counts the examples": ("unbiased = var * n / (n - 1)", "unbiased = var * 4 / 3"), "n counts the examples, len(x), not the neurons": ("len(x)", "x.shape[1] + (x.shape[1] == 1) * (len(x) - 1)"),
+        "the batch's variance is around the batch's mean, not around the running one": ("momentum * unbiased", "momentum * ((x - (1 - momentum) * mean - momentum * mu) ** 2).sum(0) / (n - 1)"), "epsilon stands in the outputs alone: leave it out of the running variance": ("momentum * unbiased", "momentum * (var + eps) * n / (n - 1)"),
+        "add epsilon to the variance: yours takes the larger of the two": ("(used_var + eps)", "used_var.clamp(min=eps)"), "a neuron whose sums are all equal gives its shift, not 0": ("return gain * (x - used_mean) / (used_var + eps) ** 0.5 + shift", "return (used_var > 0) * (gain * (x - used_mean) / (used_var + eps) ** 0.5 + shift)"),
     },
 )
 def use_gradient(answer, x, gain, shift, weights, training):
@@ -387,10 +406,27 @@ agrees(
     "batch_norm", "lets gradients flow through mean and variance, and keeps running statistics without a graph",
     target=use_gradient, reference=gradients, explain=explain_gradient, kinds=("plain",) * 4 + ("square",),
     draw=lambda make: (*tensors(make.numbers(7, 3), make.numbers(3), make.numbers(3), make.numbers(7, 3)), make.one_of(True, False, True)),
-    parts=("the gradient along x", "the gradient along the gain", "the gradient along the shift", "the graphs"),
+    parts=("the gradient along x", "the gradient along the gain", "the gradient along the shift", "the graphs"), hint="if the check above complains, mend that first",
     misreadings={
         "the gradient must flow through the batch's mean and variance: do not detach them": lambda *a: gradients(*a, with_constants), "the gradient must flow through the batch's variance, too": lambda *a: gradients(*a, lambda *b: with_constants(*b, keep=1.0)),
     },
+)
+def use_float32(answer, x, gain, shift):
+    """What the answer gives in float32 less what it gives in float64: outputs and running variance."""
+    import numpy as np
+    import torch
+
+    found = []
+    for kind in (torch.float64, torch.float32):
+        inputs = [tensor.to(kind) for tensor in (x, gain, shift, 0 * shift, 0 * shift + 1)]
+        outputs, _, variance = answer["batch_norm"](*inputs, True)
+        found.append([np.array(torch.as_tensor(one).detach(), float) for one in (outputs, variance)])
+    return [after - before for before, after in zip(*found)]
+agrees(
+    "batch_norm", "keeps its digits in float32 where the mean is large", target=use_float32, kinds=("plain",) * 3, tolerance={"atol": 0.03},
+    draw=lambda make: tensors(4096 + make.numbers(make.size(8, 20), 3), make.numbers(3), make.numbers(3)),
+    reference=lambda x, gain, shift: [0 * x, 0 * shift], parts=("the outputs", "the running variance"),
+    explain=lambda *_: "the mean of the squares less the square of the mean loses its digits in float32 where the mean is large: square the differences to the mean",
 )
 # fmt: on
 
@@ -401,6 +437,7 @@ agrees(
     ("        mean = (1 - momentum) * mean + momentum * seen.mean(0)", "        mean = momentum * mean + (1 - momentum) * seen.mean(0)", "the running mean"), ("        center, spread = mean, variance", "        center, spread = x.mean(0), x.var(0, correction=0)", "in evaluation normalise with the running"), ("        seen = x.detach()", "        seen = x", "hang in the graph"),
     ("center, spread = x.mean(0), x.var(0, correction=0)", "center, spread = x.detach().mean(0), x.detach().var(0, correction=0)", "do not detach them"), ("        mean = (1 - momentum) * mean + momentum * seen.mean(0)", "        mean *= 1 - momentum\n        mean += momentum * seen.mean(0)", "in place"),
     ("    if training:\n        center", "    mean = batch_norm.__dict__.setdefault('first', mean)\n    if training:\n        center", "RuntimeError"),
+    ("x.mean(0), x.var(0, correction=0)\n        seen", "x.mean(0), x.square().mean(0) - x.mean(0).square()\n        seen", "square the differences to the mean"), ("    return outputs, mean, variance", "    return outputs * (spread > 0), mean, variance", "gives its shift, not 0"), ("seen.var(0, correction=1)", "(seen.var(0, correction=1) + eps)", "the running variance"),
 ]  # fmt: skip
 
 # %%
@@ -428,7 +465,7 @@ if lab.solved("batch_norm"):
         one, two = (batch_norm(x, *learned, *kept, training)[0] for x in company)
         print(f"training={training}: the same outputs?", torch.allclose(one[0], two[0]))
     torch.testing.assert_close(one[:1], theirs.eval()(pixels[:1]))
-    one, two = (batch_norm(s * x, *learned, *kept, True, eps=0.0)[0] for s in (1, 10))
+    one, two = (batch_norm(s * x, *learned, *kept, True, eps=1e-12)[0] for s in (1, 10))
     torch.testing.assert_close(one, two)
 
 # %% [markdown]
@@ -465,17 +502,18 @@ print("group, layer, instance and batch norm agree with PyTorch's")
 # ### What batch norm promises
 #
 # Ioffe and Szegedy promised that it *allows much higher learning rates*, makes one *less
-# careful about initialisation*, and *acts as a regulariser*. The first two have one
-# cause. Multiply all weights of a layer by 10, and the outputs stay, as you have seen. So
-# the gradient along them shrinks to a tenth: large weights move little.
+# careful about initialisation*, and *acts as a regulariser*. For the first two they gave
+# one reason. Multiply all weights of a layer by 10, and the outputs stay, as you have
+# seen. So the gradient along them shrinks to a tenth: large weights move little.
 #
 # ### Experiment 1: the rate, and the scale of the start
 #
 # Four hidden ReLU layers on digits, plain gradient descent. He's start is multiplied by
-# 1/16, 1 or 16, and each network trains at six learning rates. Three kinds compete:
-# **plain**, **batch norm**, and **layer norm**, which has the same property but does not
-# look at the batch. (`Ensemble.fit` stops when one network diverges, and here some are
-# meant to. So the loop is written once more; a network that diverges counts as a guess.)
+# 1/16, 1 or 16, and each network trains at five learning rates. Three kinds compete:
+# **plain**, **batch norm**, and **layer norm**, whose outputs do not feel the scale of a
+# layer's weights either, but which never looks at the batch. A replicate is the mean of
+# two networks. (`Ensemble.fit` stops when one network diverges, and here some are meant
+# to. So the loop is written once more; a network that diverges counts as a guess.)
 
 # %% tags=["experiment"]
 guess_rate = predict(
@@ -521,19 +559,19 @@ def accuracy(networks, part):
 
 # %% tags=["experiment"]
 def at_best_rate(table, by):
-    """Test accuracy of each group at its best rate on validation digits."""
+    """Test accuracy [replicates, groups] at each group's best rate on validation."""
     mean = table.groupby([*by, "rate"], as_index=False).validation.mean()
     best = mean.loc[mean.groupby(by).validation.idxmax(), [*by, "rate"]]
-    return table.merge(best).pivot(index="seed", columns=by, values="test")
+    return table.merge(best).pivot_table("test", index="seed", columns=by)  # of means
 
 
 # %% tags=["experiment"]
-def race(name, sizes, rates, start=None, scales=(1.0,), falling=False, **options):
-    """A row for every replicate, scale and rate. start: changes a layer in place."""
-    grid = itertools.product(SEEDS, scales, rates)
-    rows = pd.DataFrame(grid, columns=["seed", "scale", "rate"])
-    _, scale, rate = torch.tensor(rows.to_numpy(np.float32)).T
-    networks = Ensemble(sizes, rows.seed, **options)
+def race(name, sizes, rates, start=None, scales=(1.0,), falling=False, n=1, **options):
+    """A row for each of n networks, scale and rate. start: changes a layer in place."""
+    grid = itertools.product(SEEDS, range(n), scales, rates)
+    rows = pd.DataFrame(grid, columns=["seed", "network", "scale", "rate"])
+    *_, scale, rate = torch.tensor(rows.to_numpy(np.float32)).T
+    networks = Ensemble(sizes, rows.seed + 100_000 * rows.network, **options)
     layers = [layer for layer in networks.layers if type(layer).__name__ == "_Linear"]
     with torch.no_grad():
         for number, layer in enumerate(layers):
@@ -549,14 +587,15 @@ def race(name, sizes, rates, start=None, scales=(1.0,), falling=False, **options
 
 
 # %% tags=["experiment"]
-SCALES, RATES = [1 / 16, 1.0, 16.0], [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+SCALES, RATES = [1 / 16, 1.0, 16.0], [0.01, 0.1, 0.3, 1.0, 3.0]
 NORMS = {"plain": None, "batch norm": "batch", "layer norm": "layer"}
 four_layers, tables = [64, *[WIDTH] * 4, 10], []
 for name, norm in NORMS.items():
-    tables.append(race(name, four_layers, RATES, scales=SCALES, init="he", norm=norm))
+    options = {"init": "he", "norm": norm}
+    tables.append(race(name, four_layers, RATES, scales=SCALES, n=RACERS, **options))
 races = pd.concat(tables)
 from_he = races[races.scale == 1]
-by_rate = from_he.pivot(index="seed", columns=["name", "rate"], values="test")
+by_rate = from_he.pivot_table("test", index="seed", columns=["name", "rate"])
 by_scale = at_best_rate(races, ["name", "scale"])
 batch, layer = (by_rate[name, 1.0].mean() > 0.8 for name in [*NORMS][1:])
 guess_rate.resolve([batch and layer, batch > layer, layer > batch, not batch | layer])
@@ -569,20 +608,24 @@ for name in NORMS:
 for ax in panels:
     ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
     ax.set(xscale="log", ylim=(0, 1.02))
-panels[0].set(title="He's start", xlabel="learning rate", ylabel="accuracy on held-out digits")
+panels[0].set(title="He's start", xlabel="learning rate")
+panels[0].set_ylabel("accuracy on held-out digits")
 panels[1].set(title="each at its best rate", xlabel="scale of the start")
 panels[1].set_xticks(SCALES, labels=["1/16", "1", "16"])
 panels[1].minorticks_off()
 fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 figures.show(
     fig,
-    alt="Left: accuracy against the learning rate. Plain networks and layer norm fall to chance; batch norm stays high. Right: "
-    "from a start too small or too large plain networks stay at chance; both norms learn from the small start, and less well "
-    "from the large one.",
-    caption="Thin lines are replicates. Right: the rate with the best validation accuracy at that scale.",
+    alt="Left: accuracy against the learning rate. Plain networks and layer norm fall "
+    "to chance; batch norm stays high. Right: from a start too small or too large "
+    "plain networks stay at chance; both norms learn from the small start, and less "
+    "well from the large one.",
+    caption="Thin lines are replicates, each the mean of two networks. Right: the "
+    "rate with the best validation accuracy at that scale.",
 )
 
 # %% tags=["experiment"]
+RATE_OF_TEST = {"scale": "logit", "trials": RACERS * TEST_SIZE}
 claim(
     "With batch norm, learning rate 1 gives at least 0.8 on held-out digits",
     by_rate["batch norm", 1.0],
@@ -604,10 +647,11 @@ claim(
 )
 
 # %% [markdown]
-# Both promises are kept here. But at its *own best rate* and from He's start a plain
-# network comes near: a higher rate is no aim in itself. Layer norm mends much of a small
-# start, too: that is normalising, not the batch. At rate 1 the batch counts. And weights
-# that are large, with a small gradient, turn slowly.
+# Both promises are kept here. But look at the left panel: from He's start, at its *own
+# best rate*, a plain network comes near. A higher rate is no aim in itself. Layer norm
+# mends much of the small start, too, and yet does not stand rate 1: so not to feel the
+# scale cannot be all that batch norm needs for it. And from the large start both norms
+# fall behind at these rates: weights that are large, with a small gradient, turn slowly.
 #
 # ## 3. Learn less than you could
 #
@@ -628,7 +672,8 @@ claim(
 # ### The step that makes zeros
 #
 # **By hand first.** $w = (0.5, -0.2)$, $g = (1, -1)$, $\eta = 0.1$, $\lambda = 2$. The
-# step gives $z = (0.4, -0.1)$, and $\eta\lambda = 0.2$: $w$ becomes $(0.2, 0)$.
+# step gives $z = (0.4, -0.1)$, and $\eta\lambda = 0.2$: $w$ becomes $(0.2, 0)$. (PyTorch
+# may print this zero as −0. It equals 0.)
 
 
 # %% solution="proximal_step"
@@ -655,46 +700,48 @@ def proximal_step(weights, gradient, rate, penalty):
 # penalty).clamp(min=0)`.
 
 # %% [markdown] why="proximal_step"
-# Where $u \neq 0$ the slope of what is minimised, $u - z \pm \eta\lambda$, vanishes at $u
-# = z \mp \eta\lambda$, if the sign is right; else the minimum is at the corner. Common
-# mistakes: $\lambda$ for $\eta\lambda$; shrinking first; zeros while the others stay.
+# Where $u \neq 0$ the slope of what is minimised, $u - z \pm \eta\lambda$, is 0
+# at $u = z \mp \eta\lambda$, if the sign is right; else the minimum is at the corner.
+# Common mistakes: $\lambda$ for $\eta\lambda$; shrinking first; zeros while the others
+# stay.
 
 
 # %% checks="proximal_step"
 # fmt: off
 def step_inputs(make):
     """The first number is at the threshold exactly, or a little above or below."""
-    shape = (make.size(1, 8),) if make.number % 2 else (make.size(1, 5), make.size(1, 4))
+    least = 1 + (make.kind == "large")
+    shape = (make.size(least, 8),) if make.number % 2 else (make.size(least, 5), make.size(1, 4))
     rate, penalty = make.one_of((0.5, 2.0), (0.25, 1.0), (2.0, 0.125), (1.0, 0.0), (0.125, 8.0), (0.0, 1.0), (0.5, 1.0))
     penalty *= {"large": 1024.0, "tiny": 2.0**-20}.get(make.kind, 1.0)
     weights, gradient = make.numbers(*shape), make.numbers(*shape)
     near = make.one_of(0.0, 0.0, 1.0, -1.0) * rate * penalty / 8
+    if make.kind in ("large", "doubled") and weights.size > 1:  # one that stays large, and one that leaves 0
+        weights.flat[-1], gradient.flat[-1] = (4096, 0) if make.kind == "large" else (0, 4)
     weights.flat[0] = make.one_of(1, -1) * (rate * penalty + near) + rate * gradient.flat[0]
     return *tensors(weights, gradient), rate, penalty
 def soft(weights, gradient, rate, penalty):
     moved = weights - rate * gradient
     return torch.sign(moved) * torch.clamp(moved.abs() - rate * penalty, min=0)
+def explain_zeros(got, expected, weights, *_):
+    small = np.abs(np.asarray(got, float))[expected.numpy() == 0] if np.shape(got) == expected.shape else np.zeros(0)
+    if small.any() and small.max() < 1e-5 * weights.abs().max():
+        return "nearly 0 is not 0: what is at most rate · penalty becomes 0 itself, by max(0, ...)"
 agrees(
-    "proximal_step", "moves every weight along the gradient, then towards 0 by rate · penalty", draw=step_inputs,
-    written=soft, reference=lambda w, g, rate, penalty: F.softshrink(w - rate * g, rate * penalty),
-    hint="do the two weights of the text by hand", tolerance={"atol": 1e-12},
+    "proximal_step", "moves every weight along the gradient, then towards 0 by rate · penalty, and stops at 0 itself", draw=step_inputs,
+    written=soft, reference=lambda w, g, rate, penalty: F.softshrink(w - rate * g, rate * penalty), explain=explain_zeros,
+    hint="do the two weights of the text by hand", tolerance={"atol": 0.0},
     misreadings={
         "the amount is rate · penalty: multiply by the rate, too": ("moved.abs() - rate * penalty", "moved.abs() - penalty"), "go against the gradient: subtract rate · gradient": ("weights - rate * gradient", "weights + rate * gradient"),
         "first the step along the gradient, then shrink: yours shrinks first": lambda w, g, rate, penalty: F.softshrink(w, rate * penalty) - rate * g, "the step along the gradient is missing": ("weights - rate * gradient", "weights"), "what stays must move by rate · penalty, too: yours only sets small weights to 0": lambda w, g, rate, penalty: F.hardshrink(w - rate * g, rate * penalty),
         "a weight that would pass 0 stops there: yours goes on to the other side": ("torch.clamp(moved.abs() - rate * penalty, min=0)", "(moved.abs() - rate * penalty)"), "the sign of z counts, not of the old weight: the gradient may carry a weight over 0": ("torch.sign(moved)", "torch.sign(weights)"),
         "that is the slope λ · sign(w) of the old weight, which never rests at 0: shrink z": lambda w, g, rate, penalty: w - rate * (g + penalty * w.sign()), "what lies within rate · penalty of 0 becomes 0: yours stays": lambda w, g, rate, penalty: torch.where((w - rate * g).abs() <= rate * penalty, w - rate * g, F.softshrink(w - rate * g, rate * penalty)),
         "shrink z, not the old weight: first the whole step along the gradient": lambda w, g, rate, penalty: torch.where((z := w - rate * (g + penalty * w.sign())).sign() != w.sign(), 0 * z, z), "negative weights keep their sign: yours come out positive": ("torch.sign(moved) * ", ""), "negative weights move towards 0, too: yours are all set to 0": lambda w, g, rate, penalty: (w - rate * g - rate * penalty).clamp(min=0),
-        "that is L2, which takes a share of each weight: L1 takes the same amount": lambda w, g, rate, penalty: (1 - rate * penalty) * w - rate * g,
+        "that is L2, which takes a share of each weight: L1 takes the same amount": lambda w, g, rate, penalty: (1 - rate * penalty) * w - rate * g, "that is L2's step, which divides and never reaches 0: L1 takes an amount away": lambda w, g, rate, penalty: (w - rate * g) / (1 + rate * penalty),
+        "yours takes a share of z, large where z is large: L1 takes the same amount from each": lambda w, g, rate, penalty: (w - rate * g) * max(0.0, 1 - rate * penalty), "multiply the gradient by the rate": ("weights - rate * gradient", "weights - gradient"), "half the amount: the ½ in the formula has done its work when the slope is u − z": ("rate * penalty", "rate * penalty / 2"),
+        "each weight is shrunk by itself: yours shrinks the length of all together": lambda w, g, rate, penalty: (w - rate * g) * (1 - rate * penalty / (w - rate * g).norm().clamp(min=1e-12)).clamp(min=0), "each weight moves by rate · penalty: do not divide it by how many there are": lambda w, g, rate, penalty: F.softshrink(w - rate * g, rate * penalty / max(1, w.numel())),
+        "with penalty 0 the step along the gradient remains": lambda w, g, rate, penalty: F.softshrink(w - rate * g, rate * penalty) if penalty else w, "a weight that is 0 may leave it: let the gradient move it": ("torch.sign(moved) *", "(weights != 0) * torch.sign(moved) *"), "do not cut large weights off": lambda w, g, rate, penalty: F.softshrink(w - rate * g, rate * penalty).clamp(-10, 10),
     },
-)
-def use_zeros(answer, weights, gradient, rate, penalty):
-    import numpy as np
-
-    return (np.asarray(answer["proximal_step"](weights, gradient, rate, penalty)) == 0).astype(float)
-agrees(
-    "proximal_step", "sets to exactly 0 what is at most rate · penalty, and nothing else", target=use_zeros, draw=step_inputs,
-    reference=lambda w, g, rate, penalty: (F.softshrink(w - rate * g, rate * penalty) == 0).double(),
-    hint="nearly 0 is not 0: use max(0, ...), and no small number in place of 0",
 )
 # fmt: on
 
@@ -747,11 +794,14 @@ if lab.solved("proximal_step"):
 # %% tags=["experiment", "drawing"]
 def weights_figure(penalty):
     fig, panels = plt.subplots(2, 1, figsize=(7.5, 2.4))
-    for ax, name, weights in zip(panels, ("L1", "L2"), (with_l1[penalty], with_l2[penalty]), strict=True):
-        pictures = np.where(weights == 0, np.nan, weights / weights.abs().amax(1, keepdim=True)).reshape(10, 8, 8)
+    shown = {"L1": with_l1[penalty], "L2": with_l2[penalty]}
+    for ax, (name, weights) in zip(panels, shown.items(), strict=True):
+        scaled = weights / weights.abs().amax(1, keepdim=True)
+        pictures = np.where(weights == 0, np.nan, scaled).reshape(10, 8, 8)
         ax.set(ylabel=name, yticks=[], facecolor="0.7")
         ax.imshow(np.hstack(pictures), cmap="RdBu_r", vmin=-1, vmax=1)
-        ax.set_xticks(np.arange(3.5, 80, 8), labels=[f"{int((w == 0).sum())} zeros" for w in weights])
+        counts = [f"{int((w == 0).sum())} zeros" for w in weights]
+        ax.set_xticks(np.arange(3.5, 80, 8), labels=counts)
         ax.vlines(np.arange(7.5, 79, 8), -0.5, 7.5, color="0.1", linewidth=0.8)
     return fig
 
@@ -759,9 +809,11 @@ def weights_figure(penalty):
 if lab.solved("proximal_step"):
     figures.slider(
         {penalty: weights_figure(penalty) for penalty in PENALTIES},
-        alt="The weights of ten digits as pictures, above with L1, below with L2. Grey pixels are exactly zero: above they grow "
-        "in number with the penalty, below there are none.",
-        caption="Red weights speak for the digits 0 to 9, blue against; grey is exactly 0. Each picture has its own scale.",
+        alt="The weights of ten digits as pictures, above with L1, below with L2. "
+        "Grey pixels are exactly zero: above they grow in number with the penalty, "
+        "below there are none.",
+        caption="Red weights speak for the digits 0 to 9, blue against; grey is "
+        "exactly 0. Each picture has its own scale.",
         name="Penalty",
     )
 
@@ -866,38 +918,45 @@ if lab.solved("proximal_step"):
 
 # %% tags=["experiment", "drawing"]
 if lab.solved("proximal_step"):
-    fig, panels = plt.subplots(1, 2, figsize=(7.5, 3.7), width_ratios=[1, 1.7], sharey=True)
+    shape = {"figsize": (7.5, 3.7), "width_ratios": [1, 1.7]}
+    fig, panels = plt.subplots(1, 2, sharey=True, **shape)
     looks = 25 * np.arange(1, len(unhindered[1]) + 1)
-    for curves, name in ((right_labels, "right labels"), (unhindered, "most of them random")):
+    shown = {"right labels": right_labels, "most of them random": unhindered}
+    for name, curves in shown.items():
         figures.lines_with_spread(panels[0], looks, curves[1].mean(2).T, name)
     figures.dots_with_spread(panels[1], ends)
-    panels[0].set(xlabel="updates", ylabel="accuracy on held-out digits", title="nothing holds back")
+    panels[0].set(xlabel="updates", title="nothing holds back")
+    panels[0].set_ylabel("accuracy on held-out digits")
     panels[0].legend(loc="lower right")
     panels[1].set(ylim=(0.3, 1), title="most labels random")
     panels[1].tick_params(axis="x", labelsize=8)
     figures.show(
         fig,
-        alt="Left: on right labels accuracy rises and stays; on mostly random labels it rises, then falls. Right: with nothing to "
-        "hold back the end is low; stopped early, with L2 or dropout it is higher; with batch norm, of either kind, it is not.",
-        caption="Thin lines and dots are replicates; in the first two columns each is the mean of five networks. The axis is cut.",
+        alt="Left: on right labels accuracy rises and stays; on mostly random labels "
+        "it rises, then falls. Right: with nothing to hold back the end is low; "
+        "stopped early or with dropout it is higher, with L2 hardly; with batch norm, "
+        "of either kind, it is not.",
+        caption="Thin lines and dots are replicates; in the first two columns each is "
+        "the mean of several networks. The axis is cut.",
     )
 
 # %% tags=["experiment"]
 if lab.solved("proximal_step"):
     claim(
-        "With six in ten labels random, early stopping gains at least 0.08",
+        "With six in ten labels random, early stopping gains at least 0.09",
         early - last,
-        at_least=0.08,
+        at_least=0.09,
         control=early_right - last_right,
         control_is="the same difference on the same digits with right labels",
         source="Prechelt 1998; Zhang et al. 2017 (networks learn random labels)",
     )
 
 # %% [markdown]
-# A regulariser helps where there is something wrong to learn, early stopping and dropout
-# most; with right labels early stopping gains nothing. The third promise is not kept
-# here. Batch norm ends where its noiseless twin ends, and no higher than nothing at all:
-# it learns faster, wrong labels as well. Elsewhere a gain was found (Luo et al. 2019).
+# Early stopping helps where there is something wrong to learn; with right labels it gains
+# nothing. In the figure dropout holds back as much, L2 hardly. The third promise is not
+# kept here: look where batch norm ends, with and without its noise, beside nothing at
+# all. (It may learn faster, wrong labels as well.) Elsewhere a gain was found (Luo et al.
+# 2019).
 #
 # ## 4. The start of 2006
 #
@@ -905,9 +964,9 @@ if lab.solved("proximal_step"):
 # slope of $\sigma$ is at most ¼, so the backward signal dies. Hinton, Osindero and Teh
 # (2006) let each layer first learn to *describe* what it sees, without labels, one after
 # the other. A **restricted Boltzmann machine** has visible units $v$ (the pixels) and
-# hidden units $h$, all 0 or 1. Every pair has an **energy**, and low energy means
-# probable. No visible unit is tied to another, and no hidden one, so given $v$ each
-# hidden unit decides by itself, and given $h$ each visible one:
+# hidden units $h$, each 0 or 1. Every pair $(v, h)$ has an **energy**, and low energy
+# means probable. No two visible units are tied to each other, and no two hidden ones. So
+# given $v$ each hidden unit decides by itself, and given $h$ each visible one:
 #
 # $$ P(v, h) \propto e^{a \cdot v + b \cdot h + v^\top W h}, \quad
 # P(h_j{=}1 \mid v) = \sigma\big(b_j + (v^\top W)_j\big), \quad
@@ -920,6 +979,8 @@ if lab.solved("proximal_step"):
 # Learning pulls this **free energy** down at the data and lets it rise at what the
 # machine would make by itself. To draw from the machine takes long, so **contrastive
 # divergence** (Hinton 2002) takes one step: from data $v$ draw $h$, from $h$ make $v'$.
+# Of visible units it takes the *probability* of a 1, which needs no draw: in $v'$, and in
+# the data, where a grey pixel stands for such a probability.
 
 # %% [markdown] exercise="contrastive_divergence" difficulty=3 importance=4 minutes=25 points=5
 # ### Contrastive divergence
@@ -932,10 +993,13 @@ if lab.solved("proximal_step"):
 # $$ \Delta W = \overline{v\, p^\top - v'\, p'^\top}, \qquad \Delta a = \overline{v - v'},
 # \qquad \Delta b = \overline{p - p'} . $$
 #
-# Bars are means over the batch. The *drawn* $h$ makes $v'$; the *probabilities* $p$ stand
-# in the formula; $v'$ and $p'$ are not drawn. **By hand:** one unit each, $W = a = b =
-# 0$, $v = 1$. Then $p = v' = p' = \frac12$ whatever $h$ is, so $\Delta W = \frac12 -
-# \frac14 = \frac14$, $\Delta a = \frac12$, $\Delta b = 0$.
+# $[\dots]$ is 1 where the noise is below $p$, else 0 (where they are equal, too). Bars
+# are means over the batch. The *drawn* $h$ makes $v'$; the *probabilities* $p$ stand in
+# the formula; $v'$ and $p'$ are not drawn, and numbers in $v$ lie anywhere from 0 to 1.
+#
+# **By hand.** One unit each, $W = a = b = 0$, $v = 1$. Then $p = v' = p' = \frac12$
+# whatever $h$ is, so $\Delta W = \frac12 - \frac14 = \frac14$, $\Delta a = \frac12$,
+# $\Delta b = 0$.
 
 
 # %% solution="contrastive_divergence"
@@ -971,20 +1035,27 @@ def contrastive_divergence(v, W, a, b, noise):
 # Subtract the same of $v'$ and $p'$.
 
 # %% [markdown] why="contrastive_divergence"
-# The three directions are the gradient of the mean of $F(v') - F(v)$ with $v'$ held
-# fixed; the check uses just that. Drawing $h$ matters: it lets only one bit of each
+# The three directions are the gradient of the mean of $F(v') - F(v)$ with $v'$
+# held fixed; the check uses just that. Drawing $h$ matters: it lets only one bit of each
 # hidden unit through. In the formula probabilities have the same mean and less noise.
 # Common mistakes: $v'$ made of $p$; a sum for a mean; the sign.
 
 
 # %% checks="contrastive_divergence"
 # fmt: off
+import itertools
+
+from labcheck.compare import compare
+
+
 def machine(make):
-    """In a case of zeros, for the first example each probability is a half exactly, and so is its noise."""
-    n, d, m = make.size(1, 8), make.size(1, 5), make.size(1, 5)
+    """First one example. In a case of zeros, its probabilities are a half exactly, and so is its noise."""
+    n, d, m = (1, 5, 5) if make.number == 0 else (make.size(1, 8), make.size(1, 5), make.size(1, 5))
     v, W, b, noise = make.rng.integers(0, 5, (n, d)) / 4, make.numbers(d, m), make.numbers(m), make.rng.random((n, m))
     if make.kind == "zeros":
         v[0], b, noise[0], W[-1] = 0, 0 * b, 0.5, 1 / 2
+    if make.kind == "large":  # for the first hidden unit, sums that no float32 exponential holds
+        v[0, 0], W[:, 0], b[0] = 1, 1024, 0
     return tuple(tensor.float() for tensor in tensors(v, W, make.numbers(d), b, noise))  # as digits are
 def by_free_energy(v, W, a, b, noise):
     """The gradient of mean F(v') - mean F(v), by PyTorch."""
@@ -1001,9 +1072,20 @@ def step_by_step(v, W, a, b, noise):
     w = torch.sigmoid(h @ W.T + a)
     q = torch.sigmoid(w @ W + b)
     return (v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)
+def explain_machine(got, expected, v, W, a, b, noise):
+    """What no table can hold: an overflow, and for one example a hidden state that no misreading of the noise gives."""
+    sums = v @ W + b
+    if any(not np.isfinite(np.asarray(one, float)).all() for one in got if np.ndim(one)) and sums.abs().max() > 80:
+        return "NaN came back where a sum is large: your sigmoid overflows, `torch.sigmoid` does not"
+    made = torch.sigmoid((noise < sums.sigmoid()).to(v.dtype) @ W.T + a)
+    meant = [(noise < sums.sigmoid())[0], (noise > sums.sigmoid())[0], (sums > 0)[0], (noise < torch.sigmoid(made @ W + b))[0]]
+    for state in itertools.product((0.0, 1.0), repeat=W.shape[1] if len(v) == 1 and len(got) == 3 else 0):
+        if state and not any(torch.equal(torch.tensor(state), one.float()) for one in meant):
+            if all(compare(*pair) is None for pair in zip(got, step_by_step(v, W, a, b, 2 - 3 * torch.tensor(state)))):
+                return "h is 1 where the `noise` that is handed over is below p: yours comes from elsewhere"
 agrees(
     "contrastive_divergence", "goes from the batch to what the machine makes of it, the way down of the free energy",
-    draw=machine, reference=by_free_energy, written=step_by_step, tolerance={"rtol": 1e-4, "atol": 1e-5},
+    draw=machine, reference=by_free_energy, written=step_by_step, tolerance={"rtol": 1e-4, "atol": 1e-5}, explain=explain_machine,
     kinds=("plain", "whole", "square", "plain", "smallest", "zeros", "doubled", "square", "tiny", "large"),
     parts=("the direction for W", "the direction for a", "the direction for b"), hint="which of p, h, v', p' stands where, and over what is the mean taken?",
     misreadings={
@@ -1014,6 +1096,10 @@ agrees(
         "what the machine makes must be subtracted: yours has the data's part alone": ("(v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)", "v.T @ p / len(v), v.mean(0), p.mean(0)"), "p' belongs to v': yours multiplies v' by p": ("w.T @ q", "w.T @ p"), "the visible bias a is missing where v' is made": ("h @ W.T + a", "h @ W.T"),
         "the hidden bias b is missing where p is made": ("torch.sigmoid(v @ W + b)", "torch.sigmoid(v @ W)"), "the hidden bias b is missing where p' is made": ("torch.sigmoid(w @ W + b)", "torch.sigmoid(w @ W)"),
         "v' is a probability: the sigmoid is missing": ("torch.sigmoid(h @ W.T + a)", "h @ W.T + a"), "p' is not drawn: leave it a probability": ("torch.sigmoid(w @ W + b)\n", "(noise < torch.sigmoid(w @ W + b)).to(v.dtype)\n"), "the directions for a and b are exchanged: W, a, b": ("(v - w).mean(0), (p - q).mean(0)", "(p - q).mean(0), (v - w).mean(0)"),
+        "the signs are turned: the data's part less the machine's": ("(v.T @ p - w.T @ q) / len(v), (v - w).mean(0), (p - q).mean(0)", "(w.T @ q - v.T @ p) / len(v), (w - v).mean(0), (q - p).mean(0)"), "p' is made of v', not of the data again": ("torch.sigmoid(w @ W + b)\n", "p\n"), "p' is made of v': yours is the drawn h again": ("torch.sigmoid(w @ W + b)\n", "h\n"),
+        "v' stays a probability: do not round it": ("    q =", "    w = w.round()\n    q ="), "v may lie between 0 and 1: do not round it": ("    p = torch", "    v = (v > 0.5).to(v.dtype)\n    p = torch"), "the direction for W is the mean of the products, not the product of the means": ("(v.T @ p - w.T @ q) / len(v)", "torch.outer(v.mean(0), p.mean(0)) - torch.outer(w.mean(0), q.mean(0))"),
+        "each unit has its own mean over the batch: yours is one number for all": ("(v - w).mean(0), (p - q).mean(0)", "(v - w).mean().expand(len(a)), (p - q).mean().expand(len(b))"), "divide by the number of examples, not by one less": ("/ len(v), (v - w).mean(0), (p - q).mean(0)", "/ (len(v) - 1), (v - w).sum(0) / (len(v) - 1), (p - q).sum(0) / (len(v) - 1)"),
+        "divide by the number of examples, len(v), not of hidden units": ("/ len(v)", "/ len(b)"), "one step is asked for, from v over h to v': yours takes two": ("    q =", "    w = torch.sigmoid((noise < torch.sigmoid(w @ W + b)).to(v.dtype) @ W.T + a)\n    q ="), "each example has its own row of noise: yours uses the first for all": ("noise < p", "noise[:1] < p"), "the direction for a keeps its sign: take no absolute values": ("(v - w).mean(0)", "(v - w).abs().mean(0)"),
     },
 )
 # fmt: on
@@ -1022,7 +1108,7 @@ agrees(
 [
     ("for_W = (v.T @ p - v_made.T @ p_made) / len(v)", "for_W = torch.einsum('ni,nj->nij', v, p).mean(0) - torch.einsum('ni,nj->nij', v_made, p_made).mean(0)", ""), ("h = (noise < p).to(v.dtype)", "h = (p > noise).float()", ""), ("    return for_W, (v - v_made).mean(0), (p - p_made).mean(0)", "    return [for_W.float().numpy(), v.mean(0) - v_made.mean(0), (p.mean(0) - p_made.mean(0)).tolist()]", ""),
     ("torch.sigmoid(h @ W.T + a)", "torch.sigmoid(p @ W.T + a)", "made of the drawn h"), ("(v.T @ p - v_made.T @ p_made)", "(v.T @ h - v_made.T @ p_made)", "the direction for W"), ("noise < p", "noise > p", "below p"), ("noise < p", "noise <= p", "use < and not <="), (" / len(v)", "", "is a mean, too"), ("(v.T @ p - v_made.T @ p_made)", "(p.T @ v - p_made.T @ v_made)", "transposed"),
-    ("h = (noise < p).to(v.dtype)", "h = torch.bernoulli(p)", "the direction"), ("    return for_W, (v", "    W += for_W\n    return for_W, (v", "in place"),
+    ("h = (noise < p).to(v.dtype)", "h = torch.zeros_like(p)", "yours comes from elsewhere"), ("    return for_W, (v", "    W += for_W\n    return for_W, (v", "in place"),
 ]  # fmt: skip
 
 # %%
@@ -1080,7 +1166,7 @@ if lab.solved("contrastive_divergence"):
 # only their *size* counted; **times four**, Xavier's weights times four, which makes up
 # for the slope of ¼, with biases $b_j = -\frac12 \sum_i w_{ij}$ that centre the sums,
 # since what comes in is around ½; and **batch norm**. All get equal updates, at the best
-# of five falling rates.
+# of four falling rates.
 
 # %%
 guess_start = predict(
@@ -1121,7 +1207,7 @@ if lab.solved("contrastive_divergence"):
     options = {"activation": "sigmoid", "init": "xavier", "falling": True}
     for name, start in STARTS.items():
         options["norm"] = "batch" if name == "batch norm" else None
-        rates = [0.1, 0.3, 1.0, 3.0, 10.0]
+        rates = [0.3, 1.0, 3.0, 10.0]
         tables.append(race(name, [64, *[WIDTH] * 6, 10], rates, start, **options))
     by_start = at_best_rate(pd.concat(tables), ["name"])
     pre, four = (by_start[name].mean() > 0.8 for name in ("pretrained", "times four"))
@@ -1133,46 +1219,58 @@ if lab.solved("contrastive_divergence"):
     figures.dots_with_spread(ax, by_start[[*STARTS]])
     ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
     ax.set(ylabel="accuracy on held-out digits", ylim=(0, 1.02))
-    ax.legend(loc="center left", bbox_to_anchor=(0.02, 0.55))
+    ax.legend(loc="center left", bbox_to_anchor=(0.27, 0.5))
     figures.show(
         fig,
-        alt="Accuracy of six sigmoid layers from five starts. Xavier's and the shuffled start stay at chance. The pretrained "
-        "start, the random start times four and batch norm are high.",
-        caption="One dot a replicate, each start at its best learning rate; grey lines join the same digits.",
+        alt="Accuracy of six sigmoid layers from five starts. Xavier's and the "
+        "shuffled start stay at chance. The pretrained start, the random start times "
+        "four and batch norm are high.",
+        caption="A dot is a replicate at the best rate; lines join the same digits.",
     )
 
 # %% tags=["experiment"]
 if lab.solved("contrastive_divergence"):
     claim(
-        "Six sigmoid layers, pretrained without labels, name 0.87 of held-out digits",
+        "Six sigmoid layers, pretrained without labels, name 0.8 of held-out digits",
         by_start["pretrained"],
-        at_least=0.87,
-        **RATE_OF_TEST,
+        at_least=0.8,
         control=by_start["shuffled"],
         control_is="the same pretrained numbers, shuffled within each layer",
         source="Hinton, Osindero & Teh 2006; Bengio et al. 2007",
+        scale="logit",
+        trials=TEST_SIZE,
+    )
+    claim(
+        "From Xavier's start times four, with no pretraining, they name 0.8, too",
+        by_start["times four"],
+        at_least=0.8,
+        control=by_start["Xavier"],
+        control_is="Xavier's start as it is",
+        source="Sutskever et al. 2013 (a well-designed random start, with momentum)",
+        scale="logit",
+        trials=TEST_SIZE,
     )
 
 # %% [markdown]
 # Pretraining did what was said of it: from Xavier's start six sigmoid layers learn
-# nothing in this time, from the pretrained one they read. Shuffled weights are useless,
-# so it is not their size. Yet it was not *needed*. A random start of the right size,
-# found with the algebra of section 1, does as well, and batch norm better. What it gave
-# here was a signal that gets through. (Learning without labels, its other promise, is lab
-# 11.)
+# nothing in this time, from the pretrained one they read. Shuffled, the same numbers are
+# useless: their size alone is not it. Yet pretraining was not *needed*. A random start
+# whose size lets the signal through, found with the algebra of section 1, does it too; in
+# the figure it ends as high, and batch norm higher. (Learning without labels, its other
+# promise, is lab 11.)
 #
 # ## 5. What you have built
 #
-# **Limits.** Small networks and digits, plain gradient descent, one budget, tried on
-# other replicates; with Adam a bad start matters less.
+# **Limits.** Small networks, one set of digits, plain gradient descent, one budget of
+# updates. With more time, or with Adam, a bad start may cost less.
 #
-# **Today.** Transformers use layer norm or its relative without the mean, networks for
-# pictures batch norm. *Disputed:* why batch norm works. Its inventors say that it keeps
-# each layer's inputs in place. Santurkar et al. 2018 moved them on purpose, and it helped
-# as much: they find a smoother loss. Arora et al. 2019 see a rate that tunes itself. Are
-# norms needed? Zhang et al. 2019 train deep networks by a start alone, Zhu et al. 2025
-# put a $\tanh$ in their place. And of pretraining Erhan et al. 2010 found that it acts
-# mainly as a regulariser.
+# **Today.** Transformers use layer norm or its relative without the mean, many networks
+# for pictures batch norm. *Disputed:* why batch norm works. Its inventors say that it
+# keeps each layer's inputs in place. Santurkar et al. 2018 moved them on purpose, and it
+# helped as much: they find a smoother loss. Arora et al. 2019 see a rate that tunes
+# itself. Are norms needed? Zhang et al. 2019 train deep networks by a start alone, Zhu et
+# al. 2025 put a $\tanh$ in their place. And of pretraining Erhan et al. 2010 found that
+# it acts mainly as a regulariser.
 #
 # ### Your turn
 #
@@ -1191,7 +1289,8 @@ if lab.solved("contrastive_divergence"):
 # - Prechelt 1998, *Early stopping – but when?*; Srivastava et al. 2014, JMLR 15; Zhang et
 #   al. 2017, *Understanding deep learning requires rethinking generalization*, ICLR
 # - Hinton 2002, Neural Computation 14; Hinton, Osindero & Teh 2006, Neural Computation
-#   18; Bengio et al. 2007, NIPS 19; Tieleman 2008, ICML; Erhan et al. 2010, JMLR 11
+#   18; Bengio et al. 2007, NIPS 19; Tieleman 2008, ICML; Erhan et al. 2010, JMLR 11;
+#   Sutskever, Martens, Dahl & Hinton 2013, ICML
 
 # %% tags=["nbval-ignore-output"]
 check.progress()
