@@ -265,7 +265,7 @@ NETWORK_SIZES = {
     "one layer, equal parameters": [4, 166, 1],
     "one layer, equal width": [4, 20, 1],
 }
-TASK_RATES = [0.01, 0.04, 0.15, 0.6]
+TASK_RATES = [0.01, 0.05, 0.3, 1.0]
 ROLES = {"directions": 0, "train": 1, "validation": 2, "test": 3}  # numbers of seeds
 
 
@@ -1388,7 +1388,8 @@ claim(
 # again and six are lost. On the right you see why: that step is about as long as the
 # radius of two folds, and many times as long as that of six. So do not compare depths
 # at one learning rate. From He's start, knots spread, the same training finds six folds
-# at none of these rates: what is near the solution is the start.
+# at none of these rates: here it is the start that is near, and not the training that
+# is good.
 #
 # What shrinks with the folds is the *radius* (right). There is a plain reason: $k$
 # folds have slope $2^k$, so a small error in the first fold is stretched 16 times more
