@@ -46,7 +46,7 @@ digits = data.digits()
 
 # %% tags=["parameters"]
 BASE_SEED, REPLICATES = 0, 5  # replicate r draws everything from seed BASE_SEED + r
-TASK_EXAMPLES, TASK_UPDATES = 8000, 1000  # section 2
+TASK_EXAMPLES, TASK_UPDATES = 8000, 1500  # section 2
 NETWORKS, INIT_UPDATES = 4, 400  # section 3; untrained networks in each replicate
 NAIVE_RATES, DEATH_RATES = [0.03, 0.3, 3.0], [0.001, 0.003, 0.01, 0.03, 0.1]
 XAVIER_RATES, HE_RATES = [0.03, 0.1, 0.2], [0.01, 0.05, 0.15]
@@ -1033,15 +1033,15 @@ error_at = best_live.pivot(index="replicate", columns=["depth", "kind"], values=
 error_at.mean().unstack("kind").round(2)
 
 # %%
-for kind, gap in {"plain": 0.35, "skip, divided": 0.3}.items():
-    claim(
-        f"{BUDGET} updates, {kind}: 60 layers add {gap} to the training error of five",
-        error_at[60][kind] - error_at[5][kind],
-        at_least=gap,
-        control=error_at[60]["scaled skip"] - error_at[5]["scaled skip"],
-        control_is="the same difference with scaled skips",
-        source="He et al. 2016, fig. 1; De & Smith 2020 (why the scale matters)",
-    )
+claim(
+    f"{BUDGET} updates, plain: 60 layers add 0.35 to the training error of five",
+    error_at[60]["plain"] - error_at[5]["plain"],
+    at_least=0.35,
+    control=error_at[60]["scaled skip"] - error_at[5]["scaled skip"],
+    control_is="the same difference with scaled skips",
+    source="He et al. 2016, fig. 1; De & Smith 2020 (why the scale matters)",
+)
+assert (error_at[60]["skip, divided"] > error_at[60]["scaled skip"]).all()
 
 # %% [markdown]
 # The table has the mean training errors. Divided, unscaled skips learn better than
