@@ -53,7 +53,7 @@ XAVIER_RATES, HE_RATES = [0.03, 0.1, 0.2], [0.01, 0.05, 0.15]
 BUDGET = 200  # section 4; then its rates, also those of what learns slowly
 LIVE_RATES, SLOW_RATES = [5e-4, 4e-3, 5e-2], [3e-5, 3e-4, 3e-3]
 BATCH_NORM_RATES = [1e-3, 1e-2]
-FOLD_UPDATES, RETURN_UPDATES, DIRECTIONS = 1000, 60, 2  # section 5
+FOLD_UPDATES, RETURN_UPDATES, DIRECTIONS = 1500, 60, 2  # section 5
 STEPS_OVER_RADIUS, COMMON_RATES = [0.1, 1, 3, 10], [1e-3, 3e-3, 1e-2, 3e-2, 0.1]
 
 # %% [markdown]
