@@ -202,8 +202,7 @@ fig, panels = plt.subplots(1, 4, figsize=(11, 3.4), width_ratios=[1, 1, 1, 1.3])
 draw_folds(panels[0], points, 6, "six layers", folding_network(6)(points).detach())
 draw_folds(panels[1], points, 6, "one layer, by hand", shallow_fit(6, knots_by_hand(6)))
 draw_folds(panels[2], points, 6, "one, at random", best_random_fit(6, BASE_SEED))
-for ax in panels[:3]:
-    ax.set_xlim(0, 0.25)  # of the 32 tents the first eight
+plt.setp(panels[:3], xlim=(0, 0.25))  # of the 32 tents the first eight
 panels[0].set(ylabel="output")
 fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
 ax, apart = panels[3], (fits.seed - fits.seed.mean()) / 10
@@ -223,8 +222,7 @@ FIRST_ALT = (
 )
 FIRST_CAPTION = (
     "Six folds, by six layers and by one with as many parameters, at midpoints: so "
-    "peaks miss one. Right: a dot a replicate, which draws other knots; none lies "
-    "below the bound."
+    "peaks miss one. Right: a dot a replicate, which draws other knots."
 )
 figures.show(fig, alt=FIRST_ALT, caption=FIRST_CAPTION, data=fits)
 
@@ -1329,15 +1327,13 @@ returns = pd.concat(tables)
 
 # %% tags=["drawing"]
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.7), width_ratios=[1.2, 1.2, 1])
-for ax, what, rows in [
-    (panels[0], "in_radii", returns[returns.in_radii.notna()]),
-    (panels[1], "rate", returns[returns.in_radii.isna()]),
-]:
+for ax, what in zip(panels, ["in_radii", "rate"], strict=False):
+    rows = returns[returns.in_radii.notna() == (what == "in_radii")]
     for (k, start), of_k in rows.groupby(["folds", "start"], sort=False):
         lines = of_k.pivot_table("missed", index="seed", columns=what)
         name = f"{k} folds" if start == "beside" else f"{k} folds, He's start"
-        # In steps of eight per cent, or one marker would hide the others.
-        draw_band(ax, lines.columns * 1.08 ** (k / 2 - 2), lines, name, markevery=1)
+        apart_x = lines.columns * 1.08 ** (k / 2 - 2)  # or markers would hide others
+        draw_band(ax, apart_x, lines, name, markevery=1)
     ax.axhline(0.3, color="0.4", linestyle=":", label="at the start")
     ax.set(xscale="log", yscale="log")
 panels[0].set(xlabel="first step / radius", title="a rate for each radius")
@@ -1354,20 +1350,17 @@ steps = [np.log10(0.03 * (6 * k + 1) ** 0.5) for k in (2, 4, 6)]
 panels[2].set(ylabel="distance in the weights", title="the radius", ylim=(-2.6, -0.3))
 panels[2].legend([mark], ["first step at rate 3e-2"], loc="lower left")
 BESIDE_ALT = (
-    "Left: what is missed after training, against the first step over the radius. For "
-    "two, four and six folds alike it is near zero for a tenth of the radius, high for "
-    "ten. Middle: against one common rate the three come apart: at rates where two "
-    "folds return, six are thrown out. In both, from He's start the line of six folds "
-    "stays at one or above. Right: the radius shrinks with the folds; the "
-    "first step at one rate is about as long as it for two folds, far longer for six."
+    "Left: against the first step over the radius, what is missed is near zero at a "
+    "tenth, for two, four and six folds alike, and high at ten. Middle: at one common "
+    "rate the three come apart. In both, He's start misses at least all. Right: the "
+    "radius shrinks with the folds; the first step at one rate is about as long as it "
+    "for two folds, far longer for six."
 )
 BESIDE_CAPTION = (
-    "Starts that miss the same share, and He's start. Bands: lowest to highest "
-    f"replicate, each the mean of {DIRECTIONS} directions; a little apart, to be seen. "
-    "Diamonds: geometric means."
+    "Starts that miss the same share, and He's start; markers a little apart. Bands: "
+    f"lowest to highest replicate, each the mean of {DIRECTIONS}. Diamonds: geometric."
 )
-trained_from = returns.drop(columns="own_seed")
-figures.show(fig, alt=BESIDE_ALT, caption=BESIDE_CAPTION, data=trained_from)
+figures.show(fig, alt=BESIDE_ALT, caption=BESIDE_CAPTION, data=returns)
 
 # %%
 missed_at = returns.groupby(["start", "folds", "in_radii", "seed"]).missed.mean()
