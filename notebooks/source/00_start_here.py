@@ -18,10 +18,11 @@
 #    answers.
 #
 # **You need** Python with NumPy, vectors and matrices, the natural logarithm, the
-# derivative of a function of a function, and the standard error of a mean. It helps to have seen pandas
-# ([ten minutes](https://pandas.pydata.org/docs/user_guide/10min.html)), scikit-learn's
-# `fit` and `predict`, and SQL's `SELECT`. To refresh the mathematics: 3Blue1Brown on
-# [linear algebra](https://www.3blue1brown.com/topics/linear-algebra) and
+# derivative of a function of a function, and the standard error of a mean. It helps to
+# have seen pandas ([ten
+# minutes](https://pandas.pydata.org/docs/user_guide/10min.html)), scikit-learn's `fit`
+# and `predict`, and SQL's `SELECT`. To refresh the mathematics: 3Blue1Brown on [linear
+# algebra](https://www.3blue1brown.com/topics/linear-algebra) and
 # [calculus](https://www.3blue1brown.com/topics/calculus), or the free book [Mathematics
 # for Machine Learning](https://mml-book.github.io), chapters 2 and 5. You need no
 # PyTorch yet.
@@ -65,8 +66,8 @@ DEVICE = device()  # the GPU where there is one, else the CPU
 #   not hold, the notebook stops there.
 # - **Your turn**: exercises at the end. The labs between the notebooks have more.
 #
-# Cells that only draw are folded; unfold them if you like. The next cell holds every
-# size of this notebook: change one, run all again, and see what becomes of the claims.
+# Cells that only draw are folded. The next cell holds every size of this notebook:
+# change one, run all again, and see what becomes of the claims.
 
 # %% tags=["parameters"]
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
@@ -189,7 +190,7 @@ print("labkit.models.mlp draws the very same network")
 #
 # $$ -\log p_y = -z_y + \log \sum_j e^{z_j} = -z_y + m + \log \sum_j e^{z_j - m} $$
 #
-# No exponential overflows, and no logarithm meets a 0. Libraries do the same.
+# No exponential overflows. Libraries do the same.
 
 # %%
 logits, right_answer = torch.tensor([2.0, 1.0, -1.0]), torch.tensor(0)
@@ -568,15 +569,14 @@ guess_reader = predict("Which digit? Who names most of the test digits?", READER
 # %% [markdown]
 # All get the same training digits. The penalty and $k$ are chosen on parts of these, by
 # **cross-validation** (`GridSearchCV`): hold out each third in turn, and take what does
-# best there. The learning rates of the two networks were chosen once, each
-# from a grid, on other replicates. So a replicate's test digits choose nothing by
-# cross-validation in it; for the rates and thresholds see the limits in section 11.
+# best there. The learning rates of the two networks were chosen once, each from a grid,
+# on other replicates. So a replicate's test digits choose nothing by cross-validation
+# in it; for the rates and thresholds see the limits in section 11.
 #
 # One training run is an anecdote: which digits were held out, how the parameters
-# started, in which order the batches came: all that is luck. So the experiment is
-# repeated with everything random drawn afresh. One such repetition is a **replicate**,
-# a function of its seed and of nothing else. Here it holds out each third once, so that
-# every digit is tested.
+# started, in which order the batches came: all luck. So repeat it with everything
+# random drawn afresh. One such repetition is a **replicate**, a function of its seed
+# and of nothing else. Here it holds out each third once, so that every digit is tested.
 
 
 # %%
@@ -740,12 +740,12 @@ guess_reader.resolve(digit.mean().idxmax())
 # Read the figure again. **Nearest neighbours are best** on each question, on average,
 # and they train nothing: for these digits this network is not needed. The claim is on
 # both questions together; on *even or odd* alone the lead is small, and we claim none.
-# The network removes most of the linear classifier's errors on *even or odd*, and few on
-# *which digit*. (Part of this is the fit: the network without ReLU is linear in the
+# The network removes most of the linear classifier's errors on *even or odd*, and few
+# on *which digit*. (Part of this is the fit: the network without ReLU is linear in the
 # pixels, too, and yet below the linear classifier, which reaches its minimum.) Nor does
 # *even or odd* need a hidden layer: with finer labels a linear classifier, too, gets
-# 96.5 right of 100. Two things changed together: the labels say more, and the largest of
-# ten weighted sums is itself a bend. The claim does not say how much each did.
+# 96.5 right of 100. Two things changed together: the labels say more, and the largest
+# of ten weighted sums is itself a bend. The claim does not say how much each did.
 #
 # ### Which errors?
 #
@@ -788,8 +788,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Look for the darkest cells, and ask which strokes the two digits share. Of the pictures
-# some are hard for you, too; in others the network is simply wrong.
+# Look for the darkest cells, and ask which strokes the two digits share. Of the
+# pictures some are hard for you, too; in others the network is simply wrong.
 #
 # ## 6. What did training do to the hidden layer?
 #
@@ -908,8 +908,7 @@ same_scale = {"vmin": -pictures.abs().max(), "vmax": pictures.abs().max()}
 figures.show(
     figures.digit_grid(pictures, above_each, columns=8, cmap="RdBu_r", **same_scale),
     alt="Two rows of eight pictures: the same neurons at the start and after training. "
-    "At the start all are pale speckle; training left patches of strong weights in some "
-    "and the others pale.",
+    "At the start all are pale speckle; training left strong patches in some of them.",
     caption="The weights of the first eight neurons of the first layer, drawn as "
     "pictures on one scale: red is positive, blue negative, white nothing.",
 )
@@ -961,8 +960,8 @@ guess_probe.resolve(readings[RIDGE].mean().idxmax())
 # difference, neighbours say no. So a lead over the *pixels* is a finding of the ridge
 # probe, not of the layer. Compare within one panel, and the layer with the same layer.
 #
-# There is a deeper reason. Look at networks with a single hidden layer, of different
-# widths: first when it has learned *nothing*, then after a short training:
+# There is a deeper reason. Take networks with one hidden layer, of different widths:
+# first untrained, then after a short training:
 
 
 # %% tags=["nbval-ignore-output"]
@@ -1048,10 +1047,10 @@ with expect_claim_failure():
 #
 # ## 7. Present, readable, answered
 #
-# Take the networks trained on shuffled labels. What do these *networks* answer on test
-# digits, and what does a *probe* read from their second layer? For comparison: how well
-# do they know the labels that they were trained on, and what holds after training on
-# the true ones?
+# Take the networks trained on shuffled labels at the network's rate. What do these
+# *networks* answer on test digits, and what does a *probe* read from their second
+# layer? For comparison: how well do they know their own labels, and what holds after
+# training on the true ones?
 
 
 # %%
@@ -1168,7 +1167,7 @@ ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
 ax.axhline(0.3, color="0.4", linestyle="--", label="threshold of the claim")
 ax.set(xscale="log", ylabel="accuracy on test digits", ylim=(0, 1.02))
 ax.set_xticks(FREQUENCIES, labels=[str(frequency) for frequency in FREQUENCIES])
-ax.set_xlabel("frequency (radians for each unit of mixed pixels)")
+ax.set_xlabel("frequency (radians for each unit of the weighted sum)")
 ax.legend(loc="upper right")
 figures.show(
     fig,
@@ -1304,9 +1303,10 @@ figures.show(
 )
 
 # %% [markdown]
-# "How many times as many errors" is a ratio, and ratios are averaged by their
-# logarithm (`scale="log"`): that is their **geometric mean**. The control puts a second random order in place of the
-# blocks. `over` says what the replicates redraw, where that is not everything.
+# "How many times as many errors" is a ratio, and ratios are averaged by their logarithm
+# (`scale="log"`): that is their **geometric mean**. The control puts a second random
+# order in place of the blocks. `over` says what the replicates redraw, where that is
+# not everything.
 
 # %%
 for reader, least in {NETWORK: 1.5, NEIGHBOURS: 2}.items():
@@ -1327,8 +1327,8 @@ guess_blocks.resolve([times <= 1, 1 < times <= 1.5, times > 1.5])
 # proportion and least in points (the table's last column), and still make the fewest
 # errors. The network trained so briefly that even on random rows it makes more errors
 # than the linear classifier, so neither its rank nor its ratio need hold for a longer
-# training. What you may say:
-# **accuracy on random rows ≠ accuracy where the network will be used.**
+# training. What you may say: **accuracy on random rows ≠ accuracy where the network
+# will be used.**
 #
 # ## 9. Watch a network make up its mind
 #
@@ -1380,7 +1380,8 @@ for moment in MOMENTS:
         target, probability = int(first_test.targets[chosen]), snapshots[moment][chosen]
         above.imshow(first_test.inputs[chosen].reshape(8, 8), cmap="gray_r")
         above.set_title(f"{kind}: label {target}")
-        above.set(xticks=[], yticks=[])  # a frame only
+        above.set(xticks=[], yticks=[])
+        above.spines[:].set_visible(True)  # a frame
         bars = below.bar(range(10), probability, color="0.7")
         bars[target].set(facecolor=figures.PALETTE[0], hatch="///", edgecolor="white")
         below.set(ylim=(0, 1.18), xticks=range(10), xlabel="answer")
@@ -1397,10 +1398,9 @@ figures.slider(
 )  # fmt: skip
 
 # %% [markdown]
-# The third digit deserves a second look. Move the slider to 100: there the network names
-# it rightly, and the rest of the training made it wrong. How certain it is of that!
-# Nothing in training has checked such probabilities on new digits. Notebook 08 measures
-# how far they can be trusted.
+# The third digit deserves a second look. Move the slider to 100: there the network
+# names it rightly, and the rest of the training made it wrong. How certain it is of
+# that! Notebook 08 measures how far such probabilities can be trusted.
 #
 # ## 10. The record: S = (D, A, Θ, C, E, G)
 #
@@ -1410,7 +1410,7 @@ figures.slider(
 # what is claimed, on which evidence. All of it was recorded while you read, in one
 # SQLite file, `outputs/ledger.sqlite`. Each `JOIN` adds what belongs to a training run.
 # Shown is the first run of each experiment, with one number for a letter (NaN: not
-# recorded; the view `system` counts no demonstration).
+# recorded).
 
 
 # %% tags=["nbval-ignore-output"]
@@ -1436,7 +1436,7 @@ record.groupby("experiment", sort=False).head(1).round(3)
 #   better over both questions. Their price: they keep all training digits, and search
 #   them for each answer.
 #
-# Notebook 09 asks such questions of everything that you will have trained by then.
+# Notebook 09 asks such questions of all of them.
 #
 # ## 11. What you can do now
 #
@@ -1456,11 +1456,10 @@ record.groupby("experiment", sort=False).head(1).round(3)
 # 1797 digits: what one tests, another trained on, and the digits that chose rates and
 # thresholds are among them. The intervals treat replicates as independent; for digits
 # in general they are much too narrow (Nadeau & Bengio 2003 would make those of the
-# probes of $h_2$, five random splits that each test one third, almost twice as wide).
-# The learning rates were chosen for the two networks of section 5, and one of them
-# serves all others. What a network *uses* of a layer was not measured. After 1,500
-# updates some networks were still learning their shuffled labels, and 500 updates, in
-# sections 6 and 8, are a short training.
+# probes of $h_2$ almost twice as wide). The learning rates were chosen for the two
+# networks of section 5, and one of them serves all others. What a network *uses* of a
+# layer was not measured. After 1,500 updates some networks were still learning their
+# shuffled labels, and 500 updates, in sections 6 and 8, are a short training.
 #
 # ### Your turn
 #
@@ -1500,6 +1499,6 @@ record.groupby("experiment", sort=False).head(1).round(3)
 # - Zhang et al. 2017, *Understanding deep learning requires rethinking generalization*,
 #   ICLR
 #
-# When you are done, shut the kernel down (**Kernel → Shut Down Kernel**), so that its
-# memory is free for the next notebook: [01, *What shape is a
+# When you are done, shut the kernel down (**Kernel → Shut Down Kernel**), to free its
+# memory. The next notebook: [01, *What shape is a
 # representation?*](01_representation.ipynb)
