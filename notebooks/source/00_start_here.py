@@ -190,7 +190,7 @@ print("labkit.models.mlp draws the very same network")
 #
 # $$ -\log p_y = -z_y + \log \sum_j e^{z_j} = -z_y + m + \log \sum_j e^{z_j - m} $$
 #
-# No exponential overflows. Libraries do the same.
+# No exponential overflows.
 
 # %%
 logits, right_answer = torch.tensor([2.0, 1.0, -1.0]), torch.tensor(0)
@@ -737,15 +737,15 @@ claim(
 guess_reader.resolve(digit.mean().idxmax())
 
 # %% [markdown]
-# Read the figure again. **Nearest neighbours are best** on each question, on average,
-# and they train nothing: for these digits this network is not needed. The claim is on
-# both questions together; on *even or odd* alone the lead is small, and we claim none.
-# The network removes most of the linear classifier's errors on *even or odd*, and few
-# on *which digit*. (Part of this is the fit: the network without ReLU is linear in the
-# pixels, too, and yet below the linear classifier, which reaches its minimum.) Nor does
-# *even or odd* need a hidden layer: with finer labels a linear classifier, too, gets
-# 96.5 right of 100. Two things changed together: the labels say more, and the largest
-# of ten weighted sums is itself a bend. The claim does not say how much each did.
+# **Nearest neighbours are best** on each question, on average, and they train nothing:
+# for these digits this network is not needed. The claim is on both questions together;
+# on *even or odd* alone the lead is small, and we claim none. The network removes most
+# of the linear classifier's errors on *even or odd*, and few on *which digit*. (Part of
+# this is the fit: the network without ReLU is linear in the pixels, too, and yet below
+# the linear classifier, which reaches its minimum.) Nor does *even or odd* need a
+# hidden layer: with finer labels a linear classifier, too, gets 96.5 right of 100. Two
+# things changed together: the labels say more, and the largest of ten weighted sums is
+# itself a bend. The claim does not say how much each did.
 #
 # ### Which errors?
 #
@@ -1304,9 +1304,9 @@ figures.show(
 
 # %% [markdown]
 # "How many times as many errors" is a ratio, and ratios are averaged by their logarithm
-# (`scale="log"`): that is their **geometric mean**. The control puts a second random
-# order in place of the blocks. `over` says what the replicates redraw, where that is
-# not everything.
+# (`scale="log"`): that is the *geometric mean*. The control puts a second random order
+# in place of the blocks. `over` says what the replicates redraw, where that is not
+# everything.
 
 # %%
 for reader, least in {NETWORK: 1.5, NEIGHBOURS: 2}.items():
