@@ -903,7 +903,7 @@ readings.mean().unstack("reader").loc[LAYERS, list(PROBES)].round(3)
 # %% tags=["drawing", "readme-picture"]
 before, after = new_network(BASE_SEED), networks[NETWORK, DIGIT, BASE_SEED, 0]
 pictures = torch.cat([before[0].weight[:8], after[0].weight[:8]]).detach()
-above_each = [f"{kind} {n}" for kind in ["start", "trained"] for n in range(1, 9)]
+above_each = [f"{kind} {n}" for kind in ["before", "after"] for n in range(1, 9)]
 same_scale = {"vmin": -pictures.abs().max(), "vmax": pictures.abs().max()}
 figures.show(
     figures.digit_grid(pictures, above_each, columns=8, cmap="RdBu_r", **same_scale),
