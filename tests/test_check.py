@@ -183,6 +183,7 @@ def test_a_limit_that_is_over_before_the_block_begins_stops_the_block(monkeypatc
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("heeded")
 def test_the_learners_own_interrupt_is_told_from_the_limit():
     timer = threading.Timer(0.2, lambda: _interrupt(threading.main_thread().ident))
     timer.start()

@@ -518,14 +518,6 @@ def test_an_interrupted_grading_keeps_what_was_graded(one, labs, tmp_path, send,
     assert psutil.wait_procs(started, timeout=5)[1] == []
 
 
-@pytest.fixture
-def heeded():
-    """SIGINT interrupts: a job in the background of a shell ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no signal can be sent to a thread there")
 @pytest.mark.usefixtures("heeded")
 def test_a_signal_that_does_not_wake_the_main_thread_ends_a_grading():
