@@ -418,9 +418,9 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 # Shuffle the rows of the first example: "dog saw cat" instead of "cat saw dog". Every
 # score is between the same two rows as before, so every token receives the same
 # mixture, at its new place. Attention without a mask is **permutation equivariant**
-# (Lee et al. 2019):
-# for a permutation $P$, $f(PX) = P f(X)$. That is exact, and it holds for a whole
-# transformer. What it makes of a token cannot depend on who stands where.
+# (Lee et al. 2019): for a permutation $P$, $f(PX) = P f(X)$. That is exact, and it
+# holds for a whole transformer. What it makes of a token cannot depend on who stands
+# where.
 #
 # So a transformer needs **positions**. Four ways to give them:
 #
@@ -429,10 +429,10 @@ guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 #   $\sin(t / 10000^{2m/w})$ for a stream of width $w$, column $2m + 1$ the cosine;
 # - **relative** (Raffel et al. 2020): a learned number for each head and each distance
 #   $i - j$, added to the scores;
-# - **rotary** (Su et al. 2021), which most large models of today use: turn each pair of
-#   entries of $q$ and of $k$ by an angle that grows with the place. The product of two
-#   turned vectors depends on the vectors and on the difference of the angles: on the
-#   distance, not on the places.
+# - **rotary** (Su et al. 2021), which most large models of today use, and we below only
+#   to look at: turn each pair of entries of $q$ and of $k$ by an angle that grows with
+#   the place. The product of two turned vectors depends on the vectors and on the
+#   difference of the angles: on the distance, not on the places.
 
 
 # %%
@@ -473,9 +473,11 @@ masked = equivariant["none, causal mask"]
 guess_order.resolve([masked, not masked])
 
 # %% [markdown]
-# Only without positions *and* without a mask is it blind. The mask tells the places
-# apart: the first token sees one token, the last sees all. Haviv et al. 2022 found that
-# language models with a mask and without positions do almost as well as others.
+# Only without positions *and* without a mask is it blind. With the mask the first token
+# sees one token, the last sees all. That is not yet order: in *one* masked layer the
+# last token sees the same set, however the others stand. A second layer can tell, since
+# each of them has seen another set. Haviv et al. 2022 found that language models with a
+# mask and without positions do almost as well as others.
 #
 # ## 4. How does a transformer copy?
 #
@@ -634,12 +636,17 @@ figures.show(
 # Olsson et al. 2022 call the arrival of induction heads a phase change, and saw it in
 # the loss, too. Take care with the shape. The network that only counts eleven steps
 # back rises as sharply to within a factor of two (we looked every few updates), so
-# sharpness is no mark of induction. Accuracy counts all or nothing, which makes a rise
-# look steeper than it is in the loss. Notebook 07 takes this up.
+# sharpness is no mark of induction. Nor is the score (right): that network has a high
+# one, several times that of one layer with changing periods, because what it looks at,
+# eleven back, did follow an earlier copy of the current token. Accuracy counts all or
+# nothing, which makes a rise look steeper than it is in the loss. Notebook 07 takes
+# this up.
 #
-# One layer with changing periods does not copy *at this size and budget*. That is no
-# theorem about one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a
-# layer exponentially larger than two layers that suffice.
+# One layer with changing periods does not copy *at this size and budget*. It lies above
+# 1/32, but guess among the tokens of the context, and you are right about once in a
+# period: it knows which tokens are in play, hardly which is next. That is no theorem
+# about one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a layer
+# exponentially larger than two layers that suffice.
 #
 # ### Is it induction?
 #
@@ -673,9 +680,10 @@ claim(
 
 # %% [markdown]
 # The slider below shows where each layer looks. Layer 1 comes to look one step back,
-# layer 2 at what followed the current token before. But layer 1 gives the previous
-# token only part of its attention, and a pattern is not a cause. So intervene, on layer
-# 1:
+# layer 2 at what followed the current token before. Layer 1's weight one step back
+# fades as more places compete for it: the earliest notes are the clearest, and layer 2
+# looks there most. But layer 1 gives the previous token only part of its attention, and
+# a pattern is not a cause. So intervene, on layer 1:
 #
 # - **remove** the one weight of the previous token, and share the rest out again;
 # - **force** all weight onto the previous token;
@@ -783,6 +791,7 @@ for edit, side, limit in [("removed", "at_most", 0.2), ("forced", "at_least", 0.
     )
 
 # %% [markdown]
+# (The two claims are two readings of one comparison, not two pieces of evidence.)
 # Removing one weight destroys copying, more than averaging all that layer 1 mixes. (The
 # rest is shared out again, so layer 1 now writes *wrong* notes; averaged, it writes
 # none.) Removing the neighbouring weight does nothing, but that weight is small. The
@@ -990,12 +999,15 @@ loss, unigrams, bigrams = text_losses[["network", "unigrams", "bigrams"]].mean()
 guess_writer.resolve([loss > unigrams, bigrams < loss <= unigrams, loss <= bigrams])
 
 # %% [markdown]
-# Take attention's view away and the network is a bigram table, made with much effort.
-# With it, the loss falls, but only the next few characters help: after this short
-# training it makes little of those farther back. And be fair: it is still a little
-# behind trigrams *counted on the same text*, which needed no training at all. (Counts
-# of four or five characters might do better still; we did not try.) The long run passes
-# even trigrams that were counted on the whole text, of which it saw a part.
+# Take attention's view away: with one character to look at nothing beyond a bigram
+# table can be learned, so if the network differed from it, training would be at fault.
+# It does not: a bigram table, made with much effort. With it, the loss falls, but only
+# the next few characters help: after this short training it makes little of those
+# farther back. And be fair: it is still a little behind trigrams *counted on the same
+# text*, which needed no training at all. The long run passes even trigrams that were
+# counted on the whole text, of which it saw a part. (Counts of four and five characters
+# on the whole text may well beat it: we did not try. Nothing here shows that this text
+# needs a transformer.)
 #
 # Let it write. Each character is drawn from the softmax of its logits, divided by a
 # **temperature**: below 1, likely characters become likelier still.
@@ -1065,8 +1077,9 @@ print(f"products: {(T * of_row).sum():,} anew, {of_row.sum():,} with the cache")
 # A drawing of attention, with bright words, looks like a reason. Is it one? The debate
 # began with *recurrent* encoders. A **recurrent network** reads a text token by token
 # and keeps a state, which each token updates by the same function; an **LSTM** is a
-# kind whose state is built to last. A *bidirectional* one (biLSTM) reads from both
-# ends, so the state $h_t$ at each word knows something of the whole text.
+# kind whose state is built to last (lab 6 builds one). A *bidirectional* one (biLSTM)
+# reads from both ends, so the state $h_t$ at each word knows something of the whole
+# text.
 #
 # On top sits attention: each state gets a score, softmax makes weights $a_t$, and the
 # answer is read from $\sum_t a_t h_t$. The control is an encoder that reads **each word
@@ -1074,7 +1087,9 @@ print(f"products: {(T * of_row).sum():,} anew, {of_row.sum():,} with the cache")
 #
 # Our texts are generated, so that you know what matters: of 200 words 20 are good, 20
 # are bad, the rest mean nothing. A text has 16 words, about a third of them good or
-# bad, and four of five of those agree with the label.
+# bad, and four of five of those agree with the label. So a plain count of good and bad
+# words is the best answer, and a mean over the words *can* suffice. Whether a trained
+# network lets it is the question.
 
 
 # %%
@@ -1312,11 +1327,10 @@ Ledger().query(SHIFTED, [Ledger().session()]).round(2)
 #
 # **Limits of this evidence.** Tiny networks, mostly generated tasks, one optimizer;
 # learning rates outside of section 2 come from trials on other seeds. That one layer
-# does not copy here is about this size and budget. The texts are bags of words, where
-# attention has no work; on texts with negation or questions it may have. The long runs
-# have five replicates and carry no claim. The library's text differs a little from one
-# Python to the next. Thresholds come from a pilot with 20 other replicates on one
-# machine.
+# does not copy here is about this size and budget. On texts with negation or questions
+# attention may have more work than on ours. The long runs have five replicates and
+# carry no claim. The library's text differs a little from one Python to the next.
+# Thresholds come from a pilot with 20 other replicates on one machine.
 #
 # ### Your turn
 #
