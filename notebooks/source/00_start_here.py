@@ -272,7 +272,8 @@ print("p - true:", *[f"{g:.3f}" for g in said_minus_true], "and the nudges agree
 # head changes with the one at its tail. Then send the gradient backwards: multiply it
 # by the slope of each arrow that it passes, and add where several arrows leave a box.
 # Here is a tiny network: one input, one neuron, and two answers with logits $s$ (the
-# right one) and $t$.
+# right one) and $t$. Before you run it: the right answer gets $p = 0.18$. What is the
+# gradient at $s$?
 
 # %%
 # requires_grad=True: PyTorch notes down what is computed from this number
@@ -509,9 +510,9 @@ figures.show(
     "zero; single batches scatter around the mean. After update 80 six successive "
     "batches lie above the others.",
     caption="Two hundred updates by your own gradient. Each batch has other digits, so "
-    "its loss scatters. Six successive batches after update 80 are more than that: "
-    "probably a step that, at this rate, went too far. (The mean stretches them to "
-    "its window.)",
+    "its loss scatters. Six successive batches after update 80 are more than that. "
+    "Is it the rate? Run it again at a lower one. (The mean stretches them to its "
+    "window.)",
 )
 
 # %% [markdown]
@@ -643,8 +644,12 @@ for ax, question in zip(axes, [DIGIT, PARITY], strict=True):
     wrapped = {name.replace(" ", "\n", 1): by_reader[name] for name in READERS}
     figures.dots_with_spread(ax, wrapped)
     ax.set_title(question)
-axes[1].axhline(0.965, color="0.4", linestyle="--", label="threshold of the claim")
-axes[0].set(ylabel="accuracy on test digits", ylim=(0.85, 1.005))
+    for place, mean in enumerate(by_reader[READERS].mean()):
+        ax.text(place + 0.33, mean, f"{mean:.3f}", va="center", fontsize=8)
+    ax.set_xlim(-0.4, 3.8)
+network_claim = {"linestyle": "--", "label": "threshold of the claim on the network"}
+axes[1].axhline(0.965, color="0.4", **network_claim)
+axes[0].set(ylabel="accuracy on test digits", ylim=(0.87, 1.005))
 handles = axes[1].get_legend_handles_labels()
 fig.legend(*handles, loc="outside lower center", ncols=3)
 figures.show(
@@ -740,12 +745,10 @@ guess_reader.resolve(digit.mean().idxmax())
 # **Nearest neighbours are best** on each question, on average, and they train nothing:
 # for these digits this network is not needed. The claim is on both questions together;
 # on *even or odd* alone the lead is small, and we claim none. The network removes most
-# of the linear classifier's errors on *even or odd*, and few on *which digit*. (Part of
-# this is the fit: the network without ReLU is linear in the pixels, too, and yet below
-# the linear classifier, which reaches its minimum.) Nor does *even or odd* need a
-# hidden layer: with finer labels a linear classifier, too, gets 96.5 right of 100. Two
-# things changed together: the labels say more, and the largest of ten weighted sums is
-# itself a bend. The claim does not say how much each did.
+# of the linear classifier's errors on *even or odd*, and few on *which digit*. Nor does
+# *even or odd* need a hidden layer: with finer labels a linear classifier, too, gets
+# 96.5 right of 100. Two things changed together: the labels say more, and the largest
+# of ten weighted sums is itself a bend.
 #
 # ### Which errors?
 #
@@ -788,8 +791,7 @@ figures.show(
 )
 
 # %% [markdown]
-# Look for the darkest cells, and ask which strokes the two digits share. Of the
-# pictures some are hard for you, too; in others the network is simply wrong.
+# Look for the darkest cells, and ask which strokes the two digits share.
 #
 # ## 6. What did training do to the hidden layer?
 #
@@ -818,6 +820,11 @@ def probe_by_hand(train_h, train_y, test_h, test_y, penalty=1e-3):
     W = torch.linalg.solve(covariance + small, H.T @ (Y - Y.mean(0)) / len(H))
     read = ((test_h - mean_h) @ W + Y.mean(0)).argmax(1)
     return (read == test_y).double().mean().item()
+
+
+def moved_by(layer, start):
+    """How far the weights moved, over their length at the start."""
+    return ((layer.weight - start.weight).norm() / start.weight.norm()).item()
 
 
 def read_with(probe, represent, train, test):
@@ -852,7 +859,7 @@ print("the probe by hand agrees with labkit.measure.linear_probe")
 
 # %%
 def logistic_probe(train_h, train_y, test_h, test_y):
-    spread = train_h.std()  # so that the penalty means the same for every layer
+    spread = train_h.var(0).mean().sqrt()  # so the penalty weighs all layers alike
     fitted = LogisticRegression(max_iter=3000).fit(train_h / spread, train_y)
     return fitted.score(test_h / spread, test_y)
 
@@ -918,8 +925,8 @@ for ax, reader in zip(axes, PROBES, strict=True):
     figures.dots_with_spread(ax, by_layer)
     ax.set_title(reader)
     ax.tick_params(axis="x", labelsize=7.5)
-must_reach = readings[RIDGE][UNTRAINED].mean() + 0.085
-axes[0].axhline(must_reach, color="0.4", linestyle="--", label="untrained + 8.5 points")
+must_reach = readings[RIDGE][UNTRAINED].mean() + 0.11
+axes[0].axhline(must_reach, color="0.4", linestyle="--", label="untrained + 11 points")
 axes[0].set(ylabel="accuracy on test digits")
 handles = axes[0].get_legend_handles_labels()
 fig.legend(*handles, loc="outside lower center", ncols=3)
@@ -937,21 +944,20 @@ figures.show(
 # %%
 gain = readings[RIDGE].sub(readings[RIDGE][UNTRAINED], axis="index")
 claim(
-    "Training raises the probe on the second hidden layer by at least 8.5 points",
-    gain[TRAINED], at_least=0.085, control=gain[SHUFFLED],
-    control_is="the same gain for the network trained on shuffled labels",
-    source="Alain & Bengio 2016", runs=runs_of([NETWORK, SHUFFLED], [DIGIT], [0]),
+    "Training raises the probe on the second hidden layer by at least 11 points",
+    gain[TRAINED], at_least=0.11, control=gain[[SHUFFLED, LOW_RATE]].max(axis=1),
+    control_is="the larger of the two gains after training on shuffled labels",
+    source="our measurement; the probe: Alain & Bengio 2016",
+    runs=runs_of([NETWORK, SHUFFLED, LOW_RATE], [DIGIT], [0]),
 )  # fmt: skip
-own_start = [ridge(new_network(seed)[:4], *examples(DIGIT, seed)) for seed in SEEDS]
-assert np.mean(readings[RIDGE][TRAINED] - own_start) >= 0.085  # one start, not ten
 guess_probe.resolve(readings[RIDGE].mean().idxmax())
 
 # %% [markdown]
 # First the weights, each neuron's 64 as one picture. Training left some neurons almost
 # as they began and gave others strong patches: the pixels that they weigh. What they
-# *mean* no picture says; notebook 01 looks closer. Then the probe. Its verdict against
-# each network's own start is the same (the last assert). And at a low rate shuffled
-# labels, too, lift the layer a little.
+# *mean* no picture says; notebook 01 looks closer. Then the probe. At the low rate
+# shuffled labels lift the layer, too: not all of the gain needs true labels, and the
+# claim must beat this larger control.
 #
 # ### Why not simply compare with the pixels?
 #
@@ -967,12 +973,12 @@ guess_probe.resolve(readings[RIDGE].mean().idxmax())
 # %% tags=["nbval-ignore-output"]
 width_rows = []
 for seed, width in product(SEEDS, WIDTHS):
-    parts = examples(DIGIT, seed)
-    network = mlp([64, width, 10], seed=seed)
-    at_start = ridge(network[:2], *parts)
-    trained(network, parts[0], seed, f"width {width}", steps=SHORT_STEPS)
-    width_rows.append([seed, width, at_start, ridge(network[:2], *parts)])
-of_widths = pd.DataFrame(width_rows, columns=["seed", "width", "untrained", "trained"])
+    start, wide = [mlp([64, width, 10], seed=seed) for _ in range(2)]  # twins
+    trained(wide, examples(DIGIT, seed)[0], seed, f"width {width}", steps=SHORT_STEPS)
+    read_both = [ridge(one[:2], *examples(DIGIT, seed)) for one in (start, wide)]
+    width_rows.append([seed, width, *read_both, moved_by(wide[0], start[0])])
+width_columns = ["seed", "width", "untrained", "trained", "moved"]
+of_widths = pd.DataFrame(width_rows, columns=width_columns)
 by_width = of_widths.pivot_table(index="seed", columns="width")
 by_width.mean().unstack("width").round(3)
 
@@ -989,7 +995,14 @@ def means_and_range(ax, x, table, label, style, line="-"):
     ax.errorbar(x, mean, ends, **look)
 
 
-fig, ax = plt.subplots()
+fig, (ax, gain_ax) = plt.subplots(1, 2, figsize=(9.6, 3.8), width_ratios=[1.5, 1])
+points = 100 * (by_width["trained"] - by_width["untrained"])
+figures.dots_with_spread(gain_ax, points.rename(columns=str))
+gain_ax.axhline(1, color="0.4", linestyle="--", label="one point, the next claim")
+gain_ax.set(
+    xlabel="width of the layer (neurons)", ylabel="trained − untrained (points)"
+)
+gain_ax.legend(loc="upper right", fontsize=8)
 for style, state in enumerate(["untrained", "trained"]):
     beside = np.array(WIDTHS) * 1.06 ** (style - 0.5)
     means_and_range(ax, beside, by_width[state], f"{state} layer", style)
@@ -1002,12 +1015,13 @@ ax.set(xlabel="width of the layer (neurons)", ylabel="accuracy of the ridge prob
 ax.legend(loc="lower right")
 figures.show(
     fig,
-    alt="Probe accuracy of an untrained layer rises with its width, crosses the line "
-    "of the pixels and comes close to the ceiling. The trained layer is far above it "
-    "where the layer is narrow; at the widest the two curves meet.",
+    alt="Left: probe accuracy of an untrained layer rises with its width, crosses the "
+    "line of the pixels and comes near the ceiling. The trained layer is far above it "
+    "where the layer is narrow; at the widest the two meet. Right: their difference "
+    "falls with the width and ends below the line of one point.",
     caption="The only hidden layer of networks of four widths, before and after the "
-    "same short training. The axis is cut. Bars reach from the lowest to the highest "
-    "replicate.",
+    "same short training. The axis is cut; bars reach from the lowest to the highest "
+    "replicate. Right: the difference, a dot a replicate.",
 )
 
 # %% [markdown]
@@ -1016,16 +1030,15 @@ figures.show(
 # "better than the pixels" is no evidence of learning. The right control lacks one thing
 # only: the training.
 #
-# Nor is it evidence of *information*. No function of the pixels can tell more about the
-# digit than the pixels do (the *data processing inequality*). The probe measures what
-# is easy to read, for it.
+# Nor is it evidence of *information*. Once the weights are fixed, no function of the
+# pixels can tell more about the digit than the pixels do (the *data processing
+# inequality*). The probe measures what is easy to read, for it.
 #
 # ### A claim that fails
 #
 # Does training *always* make a layer more readable? Test it on 512 neurons, and ask for
-# one point only, for which the dotted line leaves room. A claim that does not hold
-# stops the notebook; `expect_claim_failure` lets this one fail, and would complain if
-# it held.
+# one point only. A claim that does not hold stops the notebook; `expect_claim_failure`
+# lets this one fail, and would complain if it held.
 
 # %%
 added = by_width["trained"] - by_width["untrained"]
@@ -1040,10 +1053,11 @@ with expect_claim_failure():
 
 # %% [markdown]
 # Why does it fail? There is a **ceiling**: the untrained layer reads nearly all digits
-# already, and little is left to gain. Or training hardly changed so wide a layer: this
-# experiment cannot tell the two apart. What you may say is narrower: *in narrow layers*
-# training adds much; at 512 neurons this probe, on these digits, shows no gain of one
-# point.
+# already, and little is left to gain. Did training leave so wide a layer alone? No: its
+# weights moved (`moved`, over their length at the start), though less than those of
+# narrow layers. The layer changed; what this probe reads hardly did. What you may say
+# is narrower: *in narrow layers* training adds much; at 512 neurons this probe, on
+# these digits, shows no gain of one point.
 #
 # ## 7. Present, readable, answered
 #
@@ -1085,17 +1099,17 @@ claim(
     "Shuffled labels: the probe reads at least 35 points more than the network answers",
     unspoken["shuffled"], at_least=0.35, control=unspoken["true"],
     control_is="the same difference after training on true labels",
-    source="Alain & Bengio 2016", runs=runs_of([NETWORK, SHUFFLED], [DIGIT], [0]),
+    source="our measurement", runs=runs_of([NETWORK, SHUFFLED], [DIGIT], [0]),
 )  # fmt: skip
 answered, read = puzzle.loc["shuffled", ["answered", "read"]].mean()
-between = 0.3 < answered < read - 0.05
+between = 0.3 < answered < read - 0.05  # chance is 0.1; "as many": within 5 points
 guess_puzzle.resolve([answered <= 0.3, between, answered > 0.3 and not between])
 
 # %% [markdown]
 # The answer is in who reads. The network's last layer is a linear map, like the probe;
 # but it was fitted to shuffled labels, so it answers noise. **What can be read from a
-# layer is not what the network answers.** Nor did this training put the digits there:
-# the probe reads untrained $h_2$ no worse (section 6). Notice the column `known`: with
+# layer is not what the network answers.** Nor does this need true labels: from the
+# untrained $h_2$ the probe reads no fewer (section 6). Notice the column `known`: with
 # true labels it lies above `answered`, which is the **generalisation gap**; with
 # shuffled ones the networks know only a part. Large networks, trained for longer, fit
 # all of them (Zhang et al. 2017).
@@ -1190,10 +1204,11 @@ best = by_frequency.mean().unstack("frequency")[30].max()
 guess_scramble.resolve([best >= 0.9, 0.5 <= best < 0.9, best < 0.5])
 
 # %% [markdown]
-# Unscrambled first, it reads as before: only the right reader was missing. How strong
-# should a probe be? Alain and Bengio (2016) keep it linear, as the network's own last
-# layer is. Hewitt and Liang (2019) warn that a strong probe may learn the task itself.
-# Pimentel et al. (2020) want the strongest, to come closer to the information.
+# Unscrambled first, it reads as before: only the right reader was missing. (That three
+# probes failed does not prove that every learner would.) How strong should a probe be?
+# Alain and Bengio (2016) keep it linear, as the network's own last layer is. Hewitt and
+# Liang (2019) warn that a strong probe may learn the task itself. Pimentel et al.
+# (2020) want the strongest, to come closer to the information.
 #
 # Three things, then, wherever someone says that a model "knows" something: **present ≠
 # readable ≠ answered**.
@@ -1261,7 +1276,7 @@ mean_error = held_out.pivot_table(
 )
 times_as_many = mean_error["block"] / mean_error["rows"]  # a column a reader
 by_luck = mean_error["other rows"] / mean_error["rows"]
-times = times_as_many[NETWORK].mean()
+times = stats.gmean(times_as_many[NETWORK])
 overall = mean_error.mean().unstack("exam")[EXAMS]
 overall["points more"] = 100 * (overall["block"] - overall["rows"])
 overall.round(3)
@@ -1400,7 +1415,8 @@ figures.slider(
 # %% [markdown]
 # The third digit deserves a second look. Move the slider to 100: there the network
 # names it rightly, and the rest of the training made it wrong. How certain it is of
-# that! Notebook 08 measures how far such probabilities can be trusted.
+# that! (An example, not a rate.) Notebook 08 measures how far such probabilities can be
+# trusted.
 #
 # ## 10. The record: S = (D, A, Θ, C, E, G)
 #
