@@ -1332,9 +1332,10 @@ for k, start in itertools.product([2, 4, 6], ["beside", "He"]):
     rows = pd.concat([own_rate, one_rate])
     tables.append(rows.assign(missed=missed_after(k, rows, start)))
 returns = pd.concat(tables)
+log_radii = np.log(returns.radius).groupby([returns.folds, returns.seed]).mean()
+radii = {f"{k} folds": np.exp(log_radii[k]) for k in (2, 4, 6)}
 
 # %% tags=["drawing"]
-HE_LOOK = {"color": "0.5", "linewidth": 1}
 fig, panels = plt.subplots(1, 3, figsize=(11, 3.9), width_ratios=[1.2, 1.2, 1])
 for ax, what in zip(panels, ["in_radii", "rate"], strict=False):
     rows = returns[returns.in_radii.notna() == (what == "in_radii")]
@@ -1342,7 +1343,7 @@ for ax, what in zip(panels, ["in_radii", "rate"], strict=False):
         logs = of_k.assign(log=np.log10(of_k.missed))
         lines = 10 ** logs.pivot_table("log", index="seed", columns=what)
         name = f"{k} folds" if start == "beside" else f"{k}, He's start"
-        look = HE_LOOK if start == "He" else {}
+        look = {"color": "0.5", "linewidth": 1} if start == "He" else {}
         apart_x = lines.columns * 1.08 ** (k / 2 - 2)  # or markers would hide others
         draw_band(ax, apart_x, lines, name, markevery=1, **look)
     ax.axhline(0.3, color="0.4", linestyle=":", label="at the start")
@@ -1352,8 +1353,6 @@ panels[0].set(ylabel="share of the variance missed\nafter training")
 handles = panels[0].get_legend_handles_labels()
 fig.legend(*handles, loc="outside lower center", ncols=7, fontsize=8)
 panels[1].set(xlabel="learning rate, the same for all", title="one rate for all")
-log_radii = np.log(returns.radius).groupby([returns.folds, returns.seed]).mean()
-radii = {f"{k} folds": np.exp(log_radii[k]) for k in (2, 4, 6)}
 draw_geometric(panels[2], radii, ticks=[0.003, 0.01, 0.03, 0.1, 0.3])
 step = {"marker": "_", "linestyle": "none", "markersize": 34, "color": "0.2"}
 steps = [np.log10(0.03 * (6 * k + 1) ** 0.5) for k in (2, 4, 6)]
