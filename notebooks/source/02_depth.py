@@ -1362,7 +1362,7 @@ panels[2].legend([mark], ["first step at rate 3e-2"], loc="lower left")
 BESIDE_ALT = (
     "Left: against the first step over the radius, what is missed is near zero at a "
     "tenth, for two, four and six folds alike, and high at ten. Middle: at one common "
-    "rate the three come apart. In both, He's starts miss nearly all. Right: the "
+    "rate the three come apart. In both, He's starts miss all, or more. Right: the "
     "radius shrinks with the folds; the first step at one rate is about as long as it "
     "for two folds, far longer for six."
 )
