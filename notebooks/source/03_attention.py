@@ -52,7 +52,7 @@ DEVICE = device()
 # %% tags=["parameters"]
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
-LOOKUP_UPDATES, LOOKUP_RATES = 100, [0.003, 0.015, 0.15, 1.0]  # section 2
+LOOKUP_UPDATES, LOOKUP_RATES = 100, [0.015, 0.05, 0.15, 0.4]  # section 2
 COPY_UPDATES = 250
 TEXT_UPDATES = 300
 READER_UPDATES = 120
@@ -110,7 +110,6 @@ def attention_by_loops(Q, K, V):
     return outputs, weights
 
 
-SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]  # for later
 by_loops, all_weights = attention_by_loops(Q, K, V)
 for i in (2, 0):
     shares = [f"{word} {w:.2f}" for word, w in zip(words, all_weights[i], strict=True)]
@@ -224,7 +223,8 @@ print(f"weights, blocks and logits agree; the stream is a sum of {len(added)} pa
 #
 # If one weight is nearly 1, then $\bar k$ is nearly that key, and all of this is nearly
 # 0: that is the suspicion. Measure it with respect to $q$, which is what training
-# changes, and not with respect to the scores, which differ by the factor $c$.
+# changes. But the four networks start with queries of different size. So measure in
+# units of that size, as $|q| \cdot |\partial a / \partial q|$.
 
 
 # %%
@@ -234,10 +234,10 @@ def attend(q, keys, c):
 
 
 gradient_of = torch.func.vmap(torch.func.jacrev(attend), in_dims=(0, 0, None))
-one_q, five_keys = torch.linspace(-1, 1, 8), torch.eye(5, 8)
-a = attend(one_q, five_keys, 0.5)
+small_q, five_keys = torch.linspace(-1, 1, 8), torch.eye(5, 8)
+a = attend(small_q, five_keys, 0.5)
 by_formula = 0.5 * a.unsqueeze(1) * (five_keys - a @ five_keys)
-by_autograd = gradient_of(one_q[None], five_keys[None], 0.5)[0]
+by_autograd = gradient_of(small_q[None], five_keys[None], 0.5)[0]
 torch.testing.assert_close(by_autograd, by_formula)
 print("the formula agrees with autograd")
 
@@ -314,14 +314,17 @@ def lookup_accuracy(divided, variance, rate, updates, seed):
 
 
 # %%
+SEEDS = [BASE_SEED + replicate for replicate in range(REPLICATES)]
 starts = []
 for divided, variance, seed in itertools.product([True, False], [1, D], SEEDS):
     c = D**-0.5 if divided else 1.0
     normal = torch.randn(400, 17, D, generator=torch.Generator().manual_seed(seed))
     q, keys = (entry_size(c, variance, D) * normal).split([1, 16], dim=1)
     largest = (c * keys @ q.mT).squeeze(-1).softmax(1).amax(1).median().item()
-    size = gradient_of(q.squeeze(1), keys, c).flatten(1).norm(dim=1).median().item()
-    starts.append([divided, variance, largest, size])
+    one_q = q.squeeze(1)
+    slope = gradient_of(one_q, keys, c).flatten(1).norm(dim=1)
+    relative = (one_q.norm(dim=1) * slope).median().item()
+    starts.append([divided, variance, largest, relative])
 untrained = pd.DataFrame(starts, columns=["divided", "variance", "largest", "gradient"])
 print("largest weight and gradient, each the median of 400 untrained queries")
 
@@ -346,6 +349,9 @@ grid["updates"] = [LOOKUP_UPDATES]
 lookups = at_best_rate(sweep.run(lookup_accuracy, grid, SEEDS, name="03_lookup_live"))
 assert lookups.rate.between(LOOKUP_RATES[1], LOOKUP_RATES[-2]).all()
 long_lookups = at_best_rate(data.long_run("03_lookup")[0])  # the same, 2000 updates
+raw_rate = long_lookups.query("not divided").rate.iloc[0]
+seen_often, its_task = trained_lookup(False, D, raw_rate, 2000, BASE_SEED)
+on_training = evaluate(seen_often, its_task.train, environment="training")
 arms = lookups.pivot(index="seed", columns=["divided", "variance"], values="test")
 by_start = arms.xs(1, axis=1, level=1) - arms.xs(D, axis=1, level=1)
 by_division = arms[True] - arms[False]
@@ -356,36 +362,58 @@ ARM_NAMES = {(True, 1): "divided,\nvar. 1", (True, D): "divided,\nvar. d"}
 ARM_NAMES |= {(False, 1): "raw,\nvar. 1", (False, D): "raw,\nvar. d"}
 
 
-def in_columns(table, value):
-    arms = table.groupby(["divided", "variance"])
-    kept = {arm: name for arm, name in ARM_NAMES.items() if arm in arms.groups}
-    return {name: arms.get_group(arm)[value] for arm, name in kept.items()}
-
-
-fig, panels = plt.subplots(1, 4, figsize=(11, 3.6), width_ratios=[1, 1, 1, 0.65])
-figures.dots_with_spread(panels[0], in_columns(untrained, "largest"), paired=False)
-panels[0].axhline(1 / 16, color="0.4", linestyle=":", label="uniform")
-panels[0].set(title="untrained", ylim=(0, 1.03))
-panels[0].set(ylabel="largest of 16 weights (median)")
-figures.dots_with_spread(panels[1], in_columns(untrained, "gradient"), paired=False)
-panels[1].set(title="untrained", ylim=(0, None))
-panels[1].set(ylabel="norm of $\\partial a / \\partial q$ (median)")
-figures.dots_with_spread(panels[2], in_columns(lookups, "test"), paired=False)
-figures.dots_with_spread(panels[3], in_columns(long_lookups, "test"), paired=False)
-for ax, updates in zip(panels[2:], (LOOKUP_UPDATES, 2000), strict=True):
-    ax.axhline(0.1, color="0.4", linestyle=":", label="chance")
-    ax.set(ylabel="test accuracy", ylim=(0, 1), title=f"{updates} updates")
-    ax.collections[0].set_clip_on(False)  # dots at 1 whole, intervals cut
-for ax in panels:
+def draw_arms(ax, table, value, rates=False):
+    """A column an arm, coloured by the variance of its scores at the start."""
+    columns, colours = {}, []
+    for (divided, variance), arm in table.groupby(["divided", "variance"], sort=False):
+        of_rate = f"\nrate {arm.rate.iloc[0]:g}" if rates else ""
+        columns[ARM_NAMES[divided, variance] + of_rate] = arm[value]
+        colours += [figures.PALETTE[0 if variance == 1 else 3]] * len(arm)
+    figures.dots_with_spread(ax, columns, paired=False)
+    ax.collections[0].set(facecolor=colours, clip_on=False)
     ax.tick_params(axis="x", labelsize=8)
+
+
+def legend_of_all(fig, panels, columns):
+    """One legend below the figure with what is drawn in any panel."""
+    found = {}
+    for ax in panels:
+        handles, labels = ax.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    fig.legend(found.values(), found, loc="outside lower center", ncols=columns)
+
+
+# %% tags=["drawing"]
+fig, panels = plt.subplots(1, 4, figsize=(11.5, 4.1), width_ratios=[1, 1, 1, 0.75])
+draw_arms(panels[0], untrained, "largest")
+panels[0].axhline(1 / 16, color="0.4", linestyle="--", label="uniform weights (a)")
+panels[0].set(title="a. untrained", ylim=(0, 1.03), ylabel="largest of 16 weights")
+draw_arms(panels[1], untrained, "gradient")
+panels[1].set(title="b. untrained", ylim=(0, None))
+panels[1].set(ylabel="$|q|$ · norm of $\\partial a / \\partial q$")
+order = {"by": ["divided", "variance"], "ascending": [False, True]}
+draw_arms(panels[2], lookups.sort_values(**order), "test", rates=True)
+draw_arms(panels[3], long_lookups.sort_values(**order), "test", rates=True)
+of_small = lookups.query("variance == 1").test.mean()
+mark = {"color": "0.1", "marker": "x", "linestyle": "", "markevery": 1}
+panels[3].plot([1], [on_training], label="training accuracy, one network (d)", **mark)
+panels[3].axhline(of_small, color="0.2", label="mean of variance 1 in c (d)")
+panels[2].set(title=f"c. {LOOKUP_UPDATES} updates", ylabel="test accuracy")
+panels[3].set(title="d. 2000 updates", ylabel="test accuracy")
+for ax in panels[2:]:
+    ax.axhline(0.1, color="0.4", linestyle=":", label="chance (c, d)")
+    ax.set_ylim(0, 1.03)
+legend_of_all(fig, panels, 3)
 figures.show(
     fig,
     alt="Four panels, an arm a column. Largest weight: small for variance one, near "
-    "one for variance d. Gradient: largest for variance one, smallest for divided "
-    "scores of variance d. Accuracy: near one for variance one, low for variance d, "
-    "and still well below one after twenty times the updates.",
-    caption="var.: of the scores at the start. One dot a replicate, at its arm's best "
-    "rate; diamonds: means, 90 % intervals, cut at 1. Right: from a long run.",
+    "one for variance d. Gradient in units of the query: the same with and without the "
+    "division, lower for variance d. Accuracy: near one for variance one, low for "
+    "variance d; after twenty times the updates well below one, on training examples "
+    "as well.",
+    caption="var.: of the scores at the start; it sets the colour. One dot a "
+    "replicate: in a and b the median of 400 queries, in c and d at its arm's best "
+    "rate. d: a long run, and a cross for what one network knows of its training set.",
 )
 
 # %%
@@ -396,18 +424,19 @@ claim(
     control=by_division.mean(axis=1),  # at both starts
     control_is="what leaving out the division costs at the same start",
     source="our measurement; the account is that of Vaswani et al. 2017, section 3.2.1",
+    runs=lookups.run.tolist(),
 )
-ratio = by_division.mean(axis=None) / by_start.mean(axis=None)
+ratio = abs(by_division.mean(axis=None)) / by_start.mean(axis=None)
 guess_start.resolve([ratio > 2, ratio < 0.5, 0.5 <= ratio <= 2])
 
 # %% [markdown]
-# Read the gradients again. At the same start raw scores have one four times as large as
-# divided ones (by arithmetic: $\sqrt[4]{d}$), and both learn. Between divided scores
-# that start small and raw ones that start large the factor is less than four, and one
-# learns and the other does not. So the size of the gradient does not decide; Adam
-# divides by it anyway. What the two that fail share is that they start *sure of random
-# keys*. With twenty times the updates neither comes near the other two. (For divided
-# scores the largest of that run's three rates did best: their accuracy may be too low.)
+# Read panel b again. In units of $q$'s own size the division drops out of the gradient,
+# exactly, as it does from the accuracy: both follow the start. The gradients differ by
+# less than threefold, and Adam divides by a gradient's size anyway. So they are
+# smaller, but hardly *why* the two fail. What these share is that they start *sure of
+# random keys*. With twenty times the updates neither comes near the other two. They do
+# not even know their training examples by then (the cross in d). For divided scores the
+# largest of that run's three rates did best: their accuracy may be too low.
 #
 # So the division is a means to a start: with weights of ordinary size it gives scores
 # of variance 1 whatever $d$ is. That is not "useless": it sets the start right without
@@ -469,14 +498,19 @@ for place, column in itertools.product(range(6), range(8)):
     angle = place / 10_000 ** (column // 2 * 2 / 8)
     wave = math.sin(angle) if column % 2 == 0 else math.cos(angle)
     assert abs(sinusoidal(6, 8)[place, column] - wave) < 1e-5  # labkit's, by hand
+single = {"positions": "none", "causal": True, "layers": 1, "length": 6}
+one_layer = Transformer(10, seed=BASE_SEED, **single).double().requires_grad_(False)
+others_moved = tokens[[3, 1, 0, 4, 2, 5]]  # the last token stays
+ends = [one_layer(rows[None])[0, 5] for rows in (tokens, others_moved)]
+torch.testing.assert_close(*ends)
 masked = equivariant["none, causal mask"]
 guess_order.resolve([masked, not masked])
 
 # %% [markdown]
 # Only without positions *and* without a mask is it blind. With the mask the first token
 # sees one token, the last sees all. That is not yet order: in *one* masked layer the
-# last token sees the same set, however the others stand. A second layer can tell, since
-# each of them has seen another set. Haviv et al. 2022 found that language models with a
+# last token sees the same set, however the others stand (the last check of the cell). A
+# second layer can tell, since each of them has seen another set. Haviv et al. 2022 found that language models with a
 # mask and without positions do almost as well as others.
 #
 # ## 4. How does a transformer copy?
@@ -600,6 +634,9 @@ def mean_rise(kind):
     return np.mean([curves[kind, s].accuracy.between(0.2, 0.8).sum() for s in SEEDS])
 
 
+changing = tests["two layers", BASE_SEED]
+periods_met = changing.factors["period"].unsqueeze(1).expand(-1, 32)
+from_context = (1 / periods_met)[changing.targets >= 0].mean().item()  # a blind guess
 longer = mean_rise("two layers") / mean_rise("one layer, period 12")
 guess_sharp.resolve([longer < 0.5, longer > 2, 0.5 <= longer <= 2])
 
@@ -612,6 +649,10 @@ for ax, value in zip(panels, ("accuracy", "loss"), strict=False):
         figures.lines_with_spread(ax, looks, each, kind, markevery=5)
     ax.set(xlabel="updates")
 panels[0].axhline(1 / 32, color="0.4", linestyle=":", label="chance")
+blind = {"color": "0.4", "linestyle": "--", "label": "some token of the sequence"}
+panels[0].axhline(from_context, **blind)
+rises = [f"{10 * mean_rise(kind):.0f}" for kind in ("two layers", "one layer, period 12")]
+panels[0].set_title(f"from 0.2 to 0.8 in {rises[0]} and {rises[1]} updates", fontsize=9)
 panels[1].axhline(math.log(32), color="0.4", linestyle=":", label="chance")
 panels[0].set(ylabel="accuracy on what can be known", ylim=(0, 1.03))
 panels[1].set(ylabel="loss on what can be known (nats)", ylim=(0, None))
@@ -620,7 +661,7 @@ figures.dots_with_spread(panels[2], last, paired=False)
 panels[2].set(ylabel="prefix-matching score, last layer", ylim=(0, 1.03))
 panels[2].tick_params(axis="x", labelsize=8)
 handles, names = panels[0].get_legend_handles_labels()
-fig.legend(handles, names, loc="outside lower center", ncols=4)
+fig.legend(handles, names, loc="outside lower center", ncols=5)
 figures.show(
     fig,
     alt="Left, accuracy against updates: two layers, and one layer with period twelve, "
@@ -629,65 +670,38 @@ figures.show(
     "and then fast in the two that succeed. Right: the score of the last layer is high "
     "for two layers, low for one layer, and in between for period twelve.",
     caption="Held-out sequences of each network's own kind; thin lines and dots are "
-    "replicates.",
+    "replicates. Title: mean updates between two accuracies, of two layers and of one "
+    "layer with period twelve, looked at every ten updates.",
 )
 
 # %% [markdown]
 # Olsson et al. 2022 call the arrival of induction heads a phase change, and saw it in
 # the loss, too. Take care with the shape. The network that only counts eleven steps
-# back rises as sharply to within a factor of two (we looked every few updates), so
-# sharpness is no mark of induction. Nor is the score (right): that network has a high
-# one, several times that of one layer with changing periods, because what it looks at,
-# eleven back, did follow an earlier copy of the current token. Accuracy counts all or
-# nothing, which makes a rise look steeper than it is in the loss. Notebook 07 takes
-# this up.
+# back rises as sharply to within a factor of two (title of the left panel; we looked
+# every 10 updates), so sharpness is no mark of induction. Nor is the score (right):
+# that network has a high one, several times that of one layer with changing periods,
+# without any induction. What it looks at, eleven back, did follow an earlier copy of
+# the current token; only, half of its weight or so goes elsewhere, where it does no
+# harm. Accuracy counts all or nothing, which makes a rise look steeper than it is in
+# the loss. Notebook 07 takes this up.
 #
 # One layer with changing periods does not copy *at this size and budget*. It lies above
-# 1/32, but guess among the tokens of the context, and you are right about once in a
-# period: it knows which tokens are in play, hardly which is next. That is no theorem
-# about one layer. Sanford, Hsu & Telgarsky 2024 prove what it would take: a layer
-# exponentially larger than two layers that suffice.
+# 1/32, but little above guessing among the tokens of the context (dashed): it knows
+# which tokens are in play, hardly which is next. That is no theorem about one layer.
+# Sanford, Hsu & Telgarsky 2024 prove what it would take: a layer exponentially larger
+# than two layers that suffice.
 #
-# ### Is it induction?
+# ### What causes what?
 #
-# There is another way to copy: infer the period from the context, then count back.
-# Periods of 17, 19 and 23 rule it out. They are longer than any in training, and, as
-# primes, no multiple of one: nothing in training repeated at these distances.
-
-# %%
-NEW_PERIODS = {"name": "repeats, new periods", "shift": "periods never trained on"}
-conditions = {"metric": copy_accuracy, "environment": NEW_PERIODS}
-period_rows = []
-for seed, new in itertools.product(SEEDS, (17, 19, 23)):
-    _, unseen = known_only(data.repeats(301, 50_000 + seed, periods=(new, new)))
-    found = {k: evaluate(copiers[k, seed], unseen, **conditions) for k in COPIERS}
-    period_rows.append({"seed": seed, "period": new} | found)
-new_periods = pd.DataFrame(period_rows).groupby("seed")[[*COPIERS]].mean()
-of_two_layers = [copiers["two layers", seed].run_id for seed in SEEDS]
-print("accuracy of each network at periods 17, 19 and 23")
-
-# %%
-claim(
-    "Two layers copy at least 6 of 10 tokens at periods longer than any in training",
-    new_periods["two layers"],
-    at_least=0.6,
-    control=new_periods["one layer"],
-    control_is="the same network with one layer",
-    source="Olsson et al. 2022 (induction heads copy whatever the tokens are)",
-    runs=of_two_layers,
-)
-
-
-# %% [markdown]
 # The slider below shows where each layer looks. Layer 1 comes to look one step back,
 # layer 2 at what followed the current token before. Layer 1's weight one step back
 # fades as more places compete for it: the earliest notes are the clearest, and layer 2
-# looks there most. But layer 1 gives the previous token only part of its attention, and
-# a pattern is not a cause. So intervene, on layer 1:
+# looks there most. But a pattern is not a cause. So intervene, on layer 1:
 #
 # - **remove** the one weight of the previous token, and share the rest out again;
-# - **force** all weight onto the previous token;
-# - as control do both with the token *two* back;
+# - as its control, remove **as much weight elsewhere**, from the largest other weights;
+# - **force** all weight onto the previous token; as its control, onto the token *two*
+#   back;
 # - **average** what the layer mixes over all test sequences, so that it says nothing of
 #   its own. (This is mean ablation. To write zero instead would be something that the
 #   network has never met.)
@@ -696,12 +710,18 @@ claim(
 
 
 # %%
-def queries_keys_values(block, x):
-    return block.attention.query_key_value(block.norm_1(x)).chunk(3, dim=-1)
-
-
 def remove(weights, values, distance):
     kept = weights * (1 - back(distance))
+    return kept / kept.sum(-1, keepdim=True) @ values
+
+
+def remove_elsewhere(weights, values):
+    """Take as much weight as stands one back from the largest others instead."""
+    amount = (weights * back(1)).sum(-1, keepdim=True)
+    others, key = (weights * (1 - back(1))).sort(-1, descending=True)
+    taken_before = others.cumsum(-1) - others
+    taken = (amount - taken_before).clamp(min=0).minimum(others)
+    kept = weights - torch.zeros_like(weights).scatter(-1, key, taken)
     return kept / kept.sum(-1, keepdim=True) @ values
 
 
@@ -713,6 +733,20 @@ def average(weights, values):
     return (weights @ values).mean(0).expand_as(values)
 
 
+EDITS = {"intact": torch.matmul, "averaged": average}
+EDITS["1 back\nremoved"] = functools.partial(remove, distance=1)
+EDITS["as much\nelsewhere"] = remove_elsewhere
+EDITS["2 back\nremoved"] = functools.partial(remove, distance=2)
+EDITS["1 back\nforced"] = functools.partial(force, distance=1)
+EDITS["2 back\nforced"] = functools.partial(force, distance=2)
+
+
+# %%
+def queries_keys_values(block, x):
+    return block.attention.query_key_value(block.norm_1(x)).chunk(3, dim=-1)
+
+
+@torch.no_grad()
 def run_edited(network, tokens, edit):
     """Logits when layer 1 mixes its values [n, T, d] by `edit(weights, values)`."""
     x = network.embed(tokens)
@@ -724,37 +758,68 @@ def run_edited(network, tokens, edit):
     return network.unembedding(network.norm(x))
 
 
-EDITS = {"intact": torch.matmul, "averaged": average}
-for distance in (1, 2):
-    EDITS[f"{distance} back\nremoved"] = functools.partial(remove, distance=distance)
-    EDITS[f"{distance} back\nforced"] = functools.partial(force, distance=distance)
-
-# %%
 edit_rows = []
 for seed in SEEDS:
-    network, known = copiers["two layers", seed], tests["two layers", seed]
-    with torch.no_grad():
-        outputs = {e: run_edited(network, known.inputs, EDITS[e]) for e in EDITS}
-        by_itself = network(known.inputs)  # must equal the forward pass by hand
+    network, test = copiers["two layers", seed], tests["two layers", seed]
+    outputs = {e: run_edited(network, test.inputs, EDITS[e]) for e in EDITS}
+    by_itself = network(test.inputs).detach()  # must equal the forward pass by hand
     torch.testing.assert_close(outputs["intact"], by_itself, rtol=0, atol=1e-3)
-    edit_rows.append({e: copy_accuracy(outputs[e], known.targets) for e in EDITS})
+    edit_rows.append({e: copy_accuracy(outputs[e], test.targets) for e in EDITS})
 edited = pd.DataFrame(edit_rows, index=SEEDS)
-print("accuracy of the two-layer networks, intact and with five edits of layer 1")
+print("accuracy of the two-layer networks, intact and with six edits of layer 1")
+
+# %% [markdown]
+# ### Is it induction?
+#
+# There is another way to copy: infer the period from the context, then count back.
+# Periods of 17, 19 and 23 rule it out. They are longer than any in training, and, as
+# primes, no multiple of one: nothing in training repeated at these distances. So test
+# there all three networks, and the first one with layer 1 averaged or the weight one
+# back removed: without its note it should have nothing to match.
+
+# %%
+NEW_PERIODS = {"name": "repeats, new periods", "shift": "periods never trained on"}
+conditions = {"metric": copy_accuracy, "environment": NEW_PERIODS}
+period_rows = []
+for seed, new in itertools.product(SEEDS, (17, 19, 23)):
+    _, unseen = known_only(data.repeats(301, 50_000 + seed, periods=(new, new)))
+    found = {k: evaluate(copiers[k, seed], unseen, **conditions) for k in COPIERS}
+    for e in ("averaged", "1 back\nremoved"):
+        outputs = run_edited(copiers["two layers", seed], unseen.inputs, EDITS[e])
+        found[e] = copy_accuracy(outputs, unseen.targets)
+    period_rows.append({"seed": seed, "period": new} | found)
+new_periods = pd.DataFrame(period_rows).groupby("seed").mean()
+of_two_layers = [copiers["two layers", seed].run_id for seed in SEEDS]
+print("accuracy at periods 17, 19 and 23")
 
 # %% tags=["drawing"]
-fig, ax = plt.subplots(figsize=(8, 3.6))
-figures.dots_with_spread(ax, edited, paired=False)
-ax.axhline(1 / 32, color="0.4", linestyle=":", label="chance")
-ax.set(ylabel="accuracy on what can be known", ylim=(0, 1.03))
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+fig, panels = plt.subplots(1, 2, figsize=(11.5, 3.9), width_ratios=[7, 5])
+figures.dots_with_spread(panels[0], edited, paired=False)
+COLUMNS = {"two layers": "two layers", "averaged": "its layer 1\naveraged"}
+COLUMNS |= {"1 back\nremoved": "its 1 back\nremoved", "one layer": "one layer"}
+COLUMNS |= {"one layer, period 12": "one layer,\nperiod 12"}
+renamed = new_periods[[*COLUMNS]].rename(columns=COLUMNS)
+figures.dots_with_spread(panels[1], renamed, paired=False)
+panels[0].axhline(from_context, **blind)
+panels[0].set_title("layer 1 edited, periods of training")
+panels[1].set_title("periods longer than any in training")
+for ax in panels:
+    ax.axhline(1 / 32, color="0.4", linestyle=":", label="chance")
+    ax.set(ylabel="accuracy on what can be known", ylim=(-0.02, 1.03))
+    ax.tick_params(axis="x", labelsize=8)
+legend_of_all(fig, panels, 4)
 figures.show(
     fig,
-    alt="Accuracy, intact and after five edits of layer 1. High: two back removed, one "
-    "back forced. Near chance: one back removed, two back forced. Averaged: low.",
-    caption="Two-layer networks, layer 1 edited; one dot a replicate.",
+    alt="Left: accuracy, intact and after six edits of layer 1. High: as much removed "
+    "elsewhere, two back removed, one back forced. Near chance: one back removed, two "
+    "back forced. Averaged: a little above guessing a token of the sequence. Right, at "
+    "new periods: two layers are high; with layer 1 edited they are low; one layer is "
+    "at zero.",
+    caption="Left: two-layer networks. Right: new periods, mean of three. One dot a "
+    "replicate.",
 )
 
-
+# %% tags=["drawing"]
 def draw_patterns(period):
     fig, panels = plt.subplots(1, 2, figsize=(7.5, 3.6))
     shown = data.repeats(1, 7, periods=(period, period)).inputs
@@ -779,29 +844,49 @@ figures.slider(
 )
 
 # %%
-for edit, side, limit in [("removed", "at_most", 0.2), ("forced", "at_least", 0.6)]:
+EDIT_CLAIMS = [
+    ("removed", {"at_most": 0.2}, "as much\nelsewhere", "as much weight removed elsewhere"),
+    ("forced", {"at_least": 0.6}, "2 back\nforced", "the same edit of the token two back"),
+]
+for edit, limit, other, words_for_it in EDIT_CLAIMS:
+    (side, bound), *_ = limit.items()
     claim(
-        f"Previous token's weight {edit}: accuracy is {side.replace('_', ' ')} {limit}",
+        f"Previous token's weight {edit}: accuracy is {side.replace('_', ' ')} {bound}",
         edited[f"1 back\n{edit}"],
-        **{side: limit},
-        control=edited[f"2 back\n{edit}"],
-        control_is="the same edit of the token two back",
+        **limit,
+        control=edited[other],
+        control_is=words_for_it,
         source="Olsson et al. 2022 (ablations); Elhage et al. 2021",
         runs=of_two_layers,
     )
 
+# %%
+claim(
+    "Two layers copy at least 6 of 10 tokens at periods longer than any in training",
+    new_periods["two layers"],
+    at_least=0.6,
+    control=new_periods["averaged"],
+    control_is="the same networks with what layer 1 mixes averaged",
+    source="Olsson et al. 2022 (induction heads copy whatever the tokens are)",
+    runs=of_two_layers,
+)
+
 # %% [markdown]
-# (The two claims are two readings of one comparison, not two pieces of evidence.)
 # Removing one weight destroys copying, more than averaging all that layer 1 mixes. (The
 # rest is shared out again, so layer 1 now writes *wrong* notes; averaged, it writes
-# none.) Removing the neighbouring weight does nothing, but that weight is small. The
-# harder test is the forcing: it removes *all* other weights, and most of the copying
+# none, and the network guesses among the tokens in the context.) Removing as much
+# weight elsewhere does no harm: it is not a matter of how much, but of which. The
+# forcing is the converse: it removes *all* other weights, and most of the copying
 # remains; forced onto the neighbour, none does. That is what "cause" means here. What
 # it does not show: that layer 2 reads the note by its *keys*. The edit reached its
 # queries and values, too.
 #
+# At new periods the note is needed as well. One layer falls below chance there: it
+# answers with tokens of the last sixteen places, which are never right. The network of
+# period 12 does the same.
+#
 # What made the case for induction was no score. It was new periods, and a connection
-# removed and forced beside its neighbour. One can also read the two steps off the
+# removed and forced beside its neighbours. One can also read the two steps off the
 # weights (Elhage et al. 2021): the product $W_V W_O$, the **OV circuit**, says what a
 # head writes about a token, and $W_Q W_K^\top$, the **QK circuit**, which token looks
 # for which (exercise 2).
