@@ -56,7 +56,7 @@ DEVICE = device()
 BASE_SEED = 0  # replicate r draws everything from seed BASE_SEED + r
 REPLICATES = 5
 FEW, MANY, TABLE_ROWS = 1000, 4000, 1000  # training examples in section 1
-CNN_UPDATES, MLP_UPDATES, TABLE_UPDATES = 250, 1200, (100, 200, 400)
+CNN_UPDATES, MLP_UPDATES, TABLE_UPDATES = 250, 1200, (50, 100, 200)
 SMALL, LARGE, LARGEST = [4, 8, 16, 32, 64], 128, 256  # neurons; the last is forecast
 PLENTY, STARVED = 48_000, 4000  # training examples in sections 2 and 5
 PARITY_UPDATES, WORLDS_EACH = 1400, 2
@@ -248,7 +248,7 @@ figures.show(
     fig,
     alt="""Left: from few to many signals, logistic regression stays low, trees and MLP
     gain much, and the CNN with few lies far above them. With shuffled samples it falls
-    below trees and MLP. Right: on the table as it is, boosted trees lie above logistic
+    to where trees and MLP with few lie. Right: on the table as it is, boosted trees lie above logistic
     regression and MLP. On the rotated table they fall below both, which stay nearly
     where they were.""",
     caption="""Large marks are means, small ones replicates. All models of a task saw
@@ -268,9 +268,9 @@ claim(
 )
 trees_ahead = accuracies.trees - accuracies.MLP
 claim(
-    "On the table, boosted trees are at least 0.03 more accurate than the MLP",
+    "On the table, boosted trees are at least 0.025 more accurate than the MLP",
     trees_ahead["table"],
-    at_least=0.03,
+    at_least=0.025,
     control=trees_ahead["rotated table"],
     control_is="the same difference on the rotated table",
     source="Grinsztajn et al. 2022 (rotations); Ng 2004",
@@ -358,7 +358,7 @@ def parity_worlds(n, seeds, exponent=1.4, repeat_rare=False):
     """Training examples (n), validation and test examples of each world."""
     splits = []
     for seed in seeds:
-        world = data.sparse_parity(4 * n // 3 + 20_000, seed, exponent=exponent)
+        world = data.sparse_parity(4 * n // 3 + 24_000, seed, exponent=exponent)
         draw, task = np.random.default_rng([seed, 1]), world.factors["task"]
         number = (world.inputs[:, 32:] > 0).long() @ 2 ** torch.arange(12)
         held_out = torch.from_numpy(draw.permutation(2**12) < 2**10)[number]
@@ -580,12 +580,12 @@ assert by_width[-2] / by_width[-1] < by_width[0] / by_width[1]  # it bends
 # - **One resource at a time.** With 4 000 examples the larger network buys nothing. A
 #   scaling law speaks of one resource while the others are plentiful.
 # - **A number that agrees proves little.** At $\gamma = 0.4$ the exponent comes out
-#   near the model's 0.4, and that is a coincidence. Elsewhere $\alpha$ follows $\gamma$
-#   far less. Most of the gap is arithmetic: the formula's sum is endless, and summed
-#   over 32 tasks it comes nearer.
-# - **An assumption can be counted.** Over the whole range, tasks learned do *not* grow
-#   in proportion to $N$: see the printed row. From 256 neurons the model would want
-#   many times more of them than from 8.
+#   near the model's 0.4, and that is a coincidence: elsewhere $\alpha$ follows
+#   $\gamma$ far less. Much of that is arithmetic. The formula's sum is endless; over 32
+#   tasks it rises less, too, though still more than what was trained.
+# - **An assumption can be counted.** If tasks learned grew in proportion to $N$, 256
+#   neurons would learn 32 times as many as 8 do: all of them. The printed row says how
+#   many they did learn.
 # - **An offset hides.** These networks would look much the same with a small $b$, and
 #   an offset is where scaling *ends*. Section 3 comes back to that.
 #
@@ -1031,8 +1031,7 @@ rate_train, rate_validation, _ = map(data.stack, zip(*drawn_again, strict=True))
 def loss_at(rule, width, rate):
     networks = Ensemble([40, width, width, 10], THRICE)
     scaled = {"optimizer": scaled_adam(width, rate)}
-    differs = rule == "scaled with width" and width > 8  # at 8 the two rules are one
-    how = scaled if differs else {"learning_rate": rate}
+    how = scaled if rule == "scaled with width" else {"learning_rate": rate}
     how |= {"steps": RATE_UPDATES, "batch_size": 64, "schedule": "cosine"}
     networks.fit(rate_train, experiment=f"rates, {rule}", **how)
     return losses(networks, rate_validation).reshape(3, -1).mean(0)  # a replicate's
@@ -1042,7 +1041,10 @@ RULES, RATES = ("one rate", "scaled with width"), np.geomspace(3e-3, 0.3, 5)
 rate_losses = {}  # (rule, width) -> [K, rates]
 best_rates = {}
 for rule, width in itertools.product(RULES, (8, 32, 128)):
-    found = np.stack([loss_at(rule, width, rate) for rate in RATES], axis=1)
+    if rule == "scaled with width" and width == 8:  # at 8 the two rules are one
+        found = rate_losses["one rate", 8]
+    else:
+        found = np.stack([loss_at(rule, width, rate) for rate in RATES], axis=1)
     bottoms = [lowest(np.log(RATES), curve, reach=1)[0] for curve in found]
     rate_losses[rule, width], best_rates[rule, width] = found, np.exp(bottoms)
 inside = [((RATES[0] < x) & (x < RATES[-1])).all() for x in best_rates.values()]
@@ -1144,12 +1146,11 @@ figures.show(
 
 # %% [markdown]
 # Four epochs cost something: about what tripling the compute buys in section 3. But
-# against *one* reading of the same quarter they gain several times as much. The fair
-# question is which of the two you can have. If fresh text exists, take it; if not, read
-# again. Eight readings of an eighth end far higher, and there the amount of text and
-# the number of readings change together: compare them with one reading of the same
-# eighth. (Nothing here stops early, and in Muennighoff's much larger study repetition
-# decays more slowly.) So $D$ means *different* examples.
+# against *one* reading of the same quarter they gain far more than that. Eight readings
+# of an eighth end much higher, and gain less over one reading of the same eighth. So
+# the fair question is what you can have: if there is fresh text, take it; if not, read
+# again, a few times. (Nothing here stops early, and in Muennighoff's much larger study
+# repetition decays more slowly.) $D$ means *different* examples.
 #
 # ## 5. Scale ≠ Reliability
 #
