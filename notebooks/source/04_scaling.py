@@ -819,13 +819,12 @@ panels[0].set(xlabel="weights N", ylabel="loss (nats)", title="IsoFLOP curves")
 panels[0].set_xticks([500, 1000, 2000, 5000, 20_000])
 panels[0].xaxis.set_major_formatter("{x:g}")
 panels[0].minorticks_off()
-panels[1].plot(budgets, best_size.mean(), label="lowest point", **stars)
+panels[1].loglog(budgets, best_size.mean(), label="lowest point", **stars)
 for exponent, line, name in ((0.73, "--", "Kaplan"), (0.5, ":", "Hoffmann")):
     slope = best_size[1e9].mean() * (budgets / 1e9) ** exponent
     look = {"color": "0.4", "linestyle": line, "marker": ""}
     panels[1].plot(budgets, slope, label=f"C^{exponent} ({name})", **look)
     panels[2].axhline(exponent, **look, label=name)
-panels[1].loglog()
 panels[1].set(xlabel="compute C (FLOPs)", ylabel="weights N", title="best size")
 middle = np.sqrt(budgets[1:] * budgets[:-1])
 for number, (name, steps) in enumerate(local.items()):
@@ -918,6 +917,7 @@ wide["characters"] = wide.budget / 6 / wide.weights
 
 # %%
 here, same, wider = profile(points), profile(simulate(points)), profile(simulate(wide))
+profiles = {"trained": here, "simulated": same, "simulated, wider": wider}
 alike = here[here.misfit < 1.2 * here.misfit.min()]
 assert alike.index.min() <= 1.0 < 1.6 <= alike.index.max()
 assert ((same.misfit < 1.2 * same.misfit.min()).sum()) >= 4  # of E's values
@@ -944,7 +944,7 @@ for offset in (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8):
     panels[0].set_xticks([500, 2000, 5000, 20_000])
     panels[0].xaxis.set_major_formatter("{x:g}")
     panels[0].minorticks_off()
-    for name, each in {"trained": here, "simulated": same, "wider": wider}.items():
+    for name, each in profiles.items():
         ratio = each.misfit / each.misfit.min()
         (line,) = panels[1].plot(ratio.index, ratio, label=name, markevery=1)
         ring = {"mfc": "none", "ms": 13, "mew": 2, "mec": line.get_color()}
@@ -959,7 +959,8 @@ figures.slider(
     frames,
     alt="""Left: five valleys of trained models, and fitted curves, which are flatter.
     Right: misfit against the assumed E. The long run's is nearly flat over most of
-    the axis; that of a wider range has a narrow valley. Rings mark this E. In the title
+    the axis; that of simulated runs of the same sizes less so; that of a wider range
+    has a narrow valley. Rings mark this E. In the title
     the exponent of N, which falls as E grows.""",
     caption="L(N, D), fitted with E held fixed. Markers: means of 45 seeds.",
     name="E",
@@ -969,8 +970,9 @@ figures.slider(
 # Move $E$. From 1 to 1.6 the fits are much alike, and the exponents run from near
 # Kaplan's to near Hoffmann's. ("Much alike" is our choice: a fifth.) So this study, 30
 # models with 45 seeds each, does not settle the exponent. The two simulations say why.
-# With a formula that is true, the same 30 points leave the valley nearly as wide: they
-# lie too close together. Over the wider range the valley is narrow.
+# With a formula that is true, the same 30 points still leave much of that range open:
+# they lie too close together. (The rest of the width is the price of a formula that is
+# not.) Over the wider range the valley is narrow.
 #
 # The formula is not quite right either: at every $E$ the curves are flatter than the
 # valleys, and the printed misfit is far more than chance, so no standard interval
@@ -1193,7 +1195,7 @@ panels[0].set_xticks(range(1, 9), labels=[f"{n - 3}–{n}" for n in range(4, 33,
 panels[0].set(xlabel="tasks, from common to rare (shaded: the eight rarest)")
 panels[0].set(ylabel="held-out accuracy", ylim=(0.3, 1.03))
 panels[0].legend(loc="lower left", fontsize=8, ncols=2)
-columns = {name.replace(" ", "\n", 1): values for name, values in average_loss.items()}
+columns = {name.replace(" ", "\n"): values for name, values in average_loss.items()}
 figures.dots_with_spread(panels[1], columns)
 panels[1].set(ylabel="loss on examples as they come (nats)", ylim=(0, None))
 panels[1].tick_params(axis="x", labelsize=8)
