@@ -248,9 +248,9 @@ figures.show(
     fig,
     alt="""Left: from few to many signals, logistic regression stays low, trees and MLP
     gain much, and the CNN with few lies far above them. With shuffled samples it falls
-    to where trees and MLP with few lie. Right: on the table as it is, boosted trees lie above logistic
-    regression and MLP. On the rotated table they fall below both, which stay nearly
-    where they were.""",
+    to where trees and MLP with few lie. Right: on the table as it is, boosted trees lie
+    above logistic regression and MLP. On the rotated table they fall below both, which
+    stay nearly where they were.""",
     caption="""Large marks are means, small ones replicates. All models of a task saw
     the same examples. Trees: left a random forest, right boosted trees.""",
 )
@@ -924,8 +924,9 @@ assert ((same.misfit < 1.2 * same.misfit.min()).sum()) >= 4  # of E's values
 assert alike.exponent.max() - alike.exponent.min() > 0.15
 assert (wider.misfit.drop(1.5) > 1.2 * wider.misfit.min()).all()
 by_chance = (groups.loss.sem() / groups.loss.mean()).mean()
-print("E from 1.0 or less to 1.6 or more: misfits within a fifth of the least,")
-print("exponents over 0.15 apart. Over the wider range E is found.")
+print(
+    "E from 1.0 to 1.6 fits alike, with exponents over 0.15 apart. Wider, E is found."
+)
 print(f"misfit of the formula: {scatter / by_chance:.0f} standard errors of a point")
 
 # %% tags=["drawing"]
@@ -960,8 +961,7 @@ figures.slider(
     alt="""Left: five valleys of trained models, and fitted curves, which are flatter.
     Right: misfit against the assumed E. The long run's is nearly flat over most of
     the axis; that of simulated runs of the same sizes less so; that of a wider range
-    has a narrow valley. Rings mark this E. In the title
-    the exponent of N, which falls as E grows.""",
+    has a narrow valley. In the title the exponent of N, which falls as E grows.""",
     caption="L(N, D), fitted with E held fixed. Markers: means of 45 seeds.",
     name="E",
 )
