@@ -924,9 +924,7 @@ assert ((same.misfit < 1.2 * same.misfit.min()).sum()) >= 4  # of E's values
 assert alike.exponent.max() - alike.exponent.min() > 0.15
 assert (wider.misfit.drop(1.5) > 1.2 * wider.misfit.min()).all()
 by_chance = (groups.loss.sem() / groups.loss.mean()).mean()
-print(
-    "E from 1.0 to 1.6 fits alike, with exponents over 0.15 apart. Wider, E is found."
-)
+print("E from 1.0 to 1.6 fits alike, exponents over 0.15 apart. Wider: E is found.")
 print(f"misfit of the formula: {scatter / by_chance:.0f} standard errors of a point")
 
 # %% tags=["drawing"]
