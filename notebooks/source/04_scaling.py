@@ -1224,10 +1224,10 @@ guess_mixture.resolve([dearer.mean() > 0, dearer.mean() <= 0])
 # %% [markdown]
 # Size bought the common tasks and next to nothing for the rarest, each of which is one
 # example in two to three hundred. Size did not *harm* them, it left them out: compare
-# the columns of 8 and of 128 neurons. Another mixture serves all tasks nearly alike.
-# Why? Drawn evenly, rare tasks get more updates *and* more different examples.
-# Repeating the rare ones gives the updates alone: that helps, but less, and the common
-# tasks lose.
+# the lines of 8 and of 128 neurons. Another mixture serves all tasks nearly alike. Why?
+# Drawn evenly, rare tasks get more updates *and* more different examples. Repeating the
+# rare ones gives the updates alone. That helps, but less: what the rare lack most are
+# different examples. (Either way, the common tasks lose.)
 #
 # And yet, as the figure shows, drawn evenly the average loss is *higher*, in every
 # replicate: who chooses by the average chooses the other model. (That higher average
