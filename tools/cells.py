@@ -34,7 +34,7 @@ import labs
 SECOND_EDITION = (
     "00_start_here", "01_representation", "02_depth", "03_attention", "04_scaling",
     "lab01_perceptron_to_autodiff", "lab02_surprise", "lab03_faster_downhill", "lab04_good_start",
-    "lab06_remembering",
+    "lab05_seeing", "lab06_remembering",
 )  # fmt: skip
 MEDIAN_LINES, MOST_LINES = 10, 25  # of a code cell in sight
 WIDTH = 88  # characters in a line of a notebook's source, text or code
