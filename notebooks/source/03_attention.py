@@ -1072,8 +1072,9 @@ for gram, style in zip(GRAMS, GRAM_LINES, strict=True):
     look = {"color": "0.3", "linestyle": style}
     panels[0].axhline(text_losses[gram].mean(), label=gram, **look)
     panels[1].axhline(whole_text[gram], label=gram, **look)
-mark = {"color": figures.PALETTE[1], "marker": "o", "markevery": [0.15]}
-panels[0].axhline(text_losses["sees one"].mean(), label="network, sees one", **mark)
+mark = {"color": figures.PALETTE[1], "marker": "o", "markevery": 1}
+of_short_sighted = [text_losses["sees one"].mean()] * 2
+panels[0].plot([1, 64], of_short_sighted, label="network, sees one", **mark)
 panels[0].set_title("grey: counted on the same text", fontsize=10)
 panels[1].set_title("grey: counted on the whole text", fontsize=10)
 panels[0].set(xlabel="characters that it sees", ylabel="loss on test text (nats)")
@@ -1124,8 +1125,8 @@ guess_writer.resolve([loss > unigrams, bigrams < loss <= unigrams, loss <= bigra
 # With attention the loss falls, but only the next few characters help: after this short
 # training it makes little of those farther back. And be fair: counts of three and more
 # characters *of the same text* do better, and needed no training at all. The long run
-# passes trigrams of the whole text, of which it saw a part. Look where it ends beside
-# counts of four and five: nothing here shows that this text needs a transformer.
+# passes trigrams of the whole text, of which it saw a part; counts of four and of five
+# characters beat it. Nothing here shows that this text needs a transformer.
 #
 # Let it write. Each character is drawn from the softmax of its logits, divided by a
 # **temperature**: below 1, likely characters become likelier still.
