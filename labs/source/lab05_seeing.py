@@ -170,8 +170,7 @@ agrees(
 lab.check("convolve")
 
 # %% [markdown]
-# Against PyTorch's, on a digit of 8 × 8 pixels from scikit-learn on an empty grid, under two filters made by hand: a
-# mean of 3 × 3 pixels, and one that finds edges, bright below and dark above.
+# Against PyTorch's: a digit of 8 × 8 pixels from scikit-learn, on an empty grid, under a filter for horizontal edges.
 
 # %%
 digits = data.digits()
@@ -180,18 +179,17 @@ PICTURES, LABELS = digits.inputs.reshape(-1, 8, 8), digits.targets
 
 def placed(pictures, top, left):
     """[n, 1, SIDE, SIDE]: pictures [n, 8, 8], each with its corner at (top, left)."""
-    canvas = torch.zeros(len(pictures), 1, SIDE, SIDE)
-    for number, (row, column) in enumerate(zip(top, left, strict=True)):
-        canvas[number, 0, row : row + 8, column : column + 8] = pictures[number]
-    return canvas
+    canvas = torch.zeros(len(pictures), SIDE, SIDE)
+    for grid, picture, row, column in zip(canvas, pictures, top, left, strict=True):
+        grid[row : row + 8, column : column + 8] = picture
+    return canvas.unsqueeze(1)
 
 
 if lab.solved("convolve"):
     digit = placed(PICTURES[3:4], [4], [4]).double()
-    edge = np.array([[-1, -1, -1], [0, 0, 0], [1, 1, 1]]) / 3
-    by_hand = np.stack([np.full((3, 3), 1 / 9), edge])[:, None]
-    maps = torch.from_numpy(convolve(digit[0].numpy(), by_hand, 1, 1))
-    theirs = F.conv2d(digit, torch.from_numpy(by_hand), padding=1)[0]
+    edge = np.array([[[[-1.0, -1, -1], [0, 0, 0], [1, 1, 1]]]])
+    maps = torch.from_numpy(convolve(digit[0].numpy(), edge, 1, 1))
+    theirs = F.conv2d(digit, torch.from_numpy(edge), padding=1)[0]
     torch.testing.assert_close(maps, theirs)
     print("your convolution agrees with F.conv2d")
 
@@ -289,11 +287,12 @@ lab.check("patches")
 # %% tags=["experiment"]
 if lab.solved("patches"):
     with seeded(BASE_SEED):
-        layer, rgb = nn.Conv2d(3, 4, 3, padding=1, stride=2), torch.randn(5, 3, SIDE, SIDE)
+        strided = nn.Conv2d(3, 4, 3, padding=1, stride=2)
+        rgb = torch.randn(5, 3, SIDE, SIDE)
     with torch.no_grad():
-        product = layer.weight.flatten(1) @ patches(rgb, 3, 3, 1, 2)
-        ours = (product + layer.bias[:, None]).unflatten(2, (SIDE // 2, SIDE // 2))
-        torch.testing.assert_close(ours, layer(rgb), rtol=1e-4, atol=1e-5)
+        product = strided.weight.flatten(1) @ patches(rgb, 3, 3, 1, 2)
+        ours = (product + strided.bias[:, None]).unflatten(2, (SIDE // 2, SIDE // 2))
+        torch.testing.assert_close(ours, strided(rgb), rtol=1e-4, atol=1e-5)
     print("filters as rows, times your patches, is nn.Conv2d")
 
 # %% [markdown]
@@ -393,7 +392,6 @@ def learn(model, draw, updates, rate, loss):
     return model.eval()
 
 
-# %% tags=["experiment"]
 ARMS = {  # what is built, are digits moved in training, updates, learning rate
     "convolutions": (Convolutions, False, DIGIT_UPDATES, 0.01),
     "MLP": (one_hidden, False, DIGIT_UPDATES, 0.01),
@@ -513,105 +511,40 @@ figures.show(
 # - A **depthwise-separable** convolution (Sifre 2014; Howard et al. 2017) splits the work. *Depthwise*: each channel has
 #   one filter of its own, $k \times k$, and stays alone. *Pointwise*: a convolution of $1 \times 1$ mixes the channels.
 
-# %% [markdown] exercise="count" difficulty=1 importance=4 minutes=15 points=3
-# ### Count before you run
-#
-# **By hand first.** $C = 3$, $O = 4$, $k = 3$, pictures of 2 × 5. Dense: $30 \cdot 40 = 1200$ weights, each used once.
-# Convolution: $4 \cdot 3 \cdot 9 = 108$ parameters, each used at 10 places: 1080. Separable: $3 \cdot 9 + 3 \cdot 4 =
-# 39$, used at 10 places: 390.
-#
-# Write `count`. Each value is a pair: parameters, multiplications.
+# %% [markdown]
+# For $C = 3$, $O = 4$, $k = 3$ and pictures of 2 × 5, by hand: dense $30 \cdot 40 = 1200$ weights, each used once;
+# convolution $4 \cdot 3 \cdot 9 = 108$ numbers, each used at 10 places: 1080; separable $3 \cdot 9 + 3 \cdot 4 = 39$, used at
+# 10 places: 390. PyTorch counts, too: `FlopCounterMode` looks at what is really computed, and takes a multiplication
+# and its addition for two *floating-point operations* (FLOPs). Both must agree to the last one.
 
-
-# %% solution="count"
-def count(inputs, outputs, size, height, width):
-    """{"dense": (parameters, multiplications), "convolution": ..., "separable": ...}
-
-    inputs, outputs: channels; filters size x size; pictures height x width.
-    All are whole numbers, 1 or more. Stride 1, the size stays, no biases.
-
-    >>> count(3, 4, 3, 2, 5)["convolution"]
-    (108, 1080)
-    """
-    ### BEGIN SOLUTION
-    places = height * width
-    dense = inputs * outputs * places**2
-    convolution = outputs * inputs * size**2
-    separable = inputs * size**2 + inputs * outputs
-    return {
-        "dense": (dense, dense),
-        "convolution": (convolution, convolution * places),
-        "separable": (separable, separable * places),
-    }
-    ### END SOLUTION
-
-
-# %% [markdown] hint="count"
-# Count parameters first. Then ask of each parameter how often it is used for one picture.
-
-# %% [markdown] hint="count"
-# A weight of a dense layer is used once. A number of a filter is used at each place, and there are `height * width`.
-
-# %% [markdown] hint="count"
-# Separable: `inputs * size**2` for the depthwise filters, `inputs * outputs` for the mixing. Both at each place.
-
-# %% [markdown] why="count"
-# In a convolution parameters do not depend on the picture's size, and work does. Common mistakes: $k$ instead of $k^2$;
-# one depthwise filter for all channels, or one for each output; the work of the dense layer times the places.
-
-
-# %% checks="count"
-# fmt: off
-def sizes_of(make):  # all different but for square and smallest cases
-    return make.size(1, 40), make.size(1, 50), make.one_of(3, 1, 5, 2, 7), make.size(1, 30), make.size(1, 20)
-def by_modules(inputs, outputs, size, height, width):
-    with torch.device("meta"):
-        dense = torch.nn.Linear(inputs * height * width, outputs * height * width, bias=False)
-        whole = torch.nn.Conv2d(inputs, outputs, size, bias=False)
-        parts = torch.nn.Conv2d(inputs, inputs, size, groups=inputs, bias=False), torch.nn.Conv2d(inputs, outputs, 1, bias=False)
-    numel = lambda *modules: sum(p.numel() for m in modules for p in m.parameters())
-    used = {"dense": (numel(dense), 1), "convolution": (numel(whole), height * width), "separable": (numel(*parts), height * width)}
-    return {name: (parameters, parameters * times) for name, (parameters, times) in used.items()}
-def in_words(C, M, k, H, W):
-    dense = (C * H * W) * (M * H * W)
-    conv = M * C * k * k
-    sep = C * k * k + C * M
-    return {"dense": (dense, dense), "convolution": (conv, conv * H * W), "separable": (sep, sep * H * W)}
-agrees(
-    "count", "`count` knows parameters and multiplications of all three", target="count", draw=sizes_of, reference=by_modules, written=in_words, tolerance={"rtol": 1e-12, "atol": 1e-12}, kinds=("plain",) * 5 + ("square", "smallest", "square", "plain", "plain"), hint="do the layer of the text by hand",
-    misreadings={
-        "a filter has k × k numbers a channel: square the size": ("conv = M * C * k * k\n    sep = C * k * k + C * M", "conv = M * C * k\n    sep = C * k + C * M"), "a filter of the convolution has k × k numbers a channel": ("conv = M * C * k * k", "conv = M * C * k"), "a depthwise filter has k × k numbers": ("sep = C * k * k + C * M", "sep = C * k + C * M"), "a filter looks at all input channels: the convolution's has C × k × k numbers": ("conv = M * C * k * k", "conv = M * k * k"), "there are O filters: multiply by the outputs": ("conv = M * C * k * k", "conv = C * k * k"), "depthwise: each input channel has one filter, not each output": ("sep = C * k * k + C * M", "sep = M * k * k + C * M"), "depthwise: each input channel has a filter of its own: yours share one": ("sep = C * k * k + C * M", "sep = k * k + C * M"), "the pointwise part is missing: C × O numbers mix the channels": ("sep = C * k * k + C * M", "sep = C * k * k"), "the depthwise part is missing: C filters of k × k": ("sep = C * k * k + C * M", "sep = C * M"), "depthwise and pointwise are added, not multiplied": ("sep = C * k * k + C * M", "sep = C * k * k * C * M"), "the pointwise part has no k × k: its filters are 1 × 1": ("sep = C * k * k + C * M", "sep = C * k * k + C * M * k * k"), "a weight of the dense layer is used once: do not multiply by the places": ('"dense": (dense, dense)', '"dense": (dense, dense * H * W)'), "a dense layer has C·H·W inputs and O·H·W outputs: yours has C·H·W and O": ("(C * H * W) * (M * H * W)", "(C * H * W) * M"), "a dense layer has C·H·W inputs and O·H·W outputs: yours forgets the places": ("(C * H * W) * (M * H * W)", "C * M"), "each number of a filter is used at each of H · W places: multiply": ('(conv, conv * H * W), "separable": (sep, sep * H * W)', '(conv, conv), "separable": (sep, sep)'), "in the separable layer, too, each number is used at each place": ("(sep, sep * H * W)", "(sep, sep)"), "in the convolution, too, each number is used at each place": ("(conv, conv * H * W)", "(conv, conv)"), "the size stays: the filter lies at H · W places, not at (H − k + 1)(W − k + 1)": ('(conv, conv * H * W), "separable": (sep, sep * H * W)', '(conv, conv * (H - k + 1) * (W - k + 1)), "separable": (sep, sep * (H - k + 1) * (W - k + 1))'), "count multiplications: yours are twice as many, with the additions": ('"dense": (dense, dense), "convolution": (conv, conv * H * W), "separable": (sep, sep * H * W)', '"dense": (dense, 2 * dense), "convolution": (conv, 2 * conv * H * W), "separable": (sep, 2 * sep * H * W)'), "no biases are counted": ("conv = M * C * k * k\n", "dense, conv = dense + M * H * W, M * C * k * k + M\n"), "parameters come first, then multiplications": ('"dense": (dense, dense), "convolution": (conv, conv * H * W), "separable": (sep, sep * H * W)', '"dense": (dense, dense), "convolution": (conv * H * W, conv), "separable": (sep * H * W, sep)'), "the parameters of a filter do not depend on the picture's size": ('(conv, conv * H * W), "separable": (sep, sep * H * W)', '(conv * H * W, conv * H * W), "separable": (sep * H * W, sep * H * W)'), "pictures need not be square: the places are height times width": ("    sep = ", "    W = H\n    dense = (C * H * W) * (M * H * W)\n    sep = "),
-    },
-)
-# fmt: on
-
-# %% patches="count"
-[
-    ("    return {", "    return {k: [float(p), float(p * t)] for k, p, t in [('separable', separable, places), ('dense', dense, 1), ('convolution', convolution, places)]}\n    return {", ""), ("        \"dense\": (dense, dense),", "        \"dense\": np.array([dense, dense]),", ""), ("convolution = outputs * inputs * size**2", "convolution = outputs * inputs * size", "k × k numbers a channel"), ("convolution = outputs * inputs * size**2", "convolution = outputs * size**2", "looks at all input channels"), ("inputs * size**2 + inputs * outputs", "outputs * size**2 + inputs * outputs", "not each output"), ("inputs * size**2 + inputs * outputs", "inputs * size**2", "pointwise part is missing"), ("(dense, dense)", "(dense, dense * places)", "used once"), ("places**2", "places", "yours has C·H·W and O"), ("(separable, separable * places)", "(separable, separable)", "in the separable layer, too"), ("height * width", "height**2", "need not be square"), ("\"separable\": (", "\"depthwise\": (", "the keys are"),
-]  # fmt: skip
 
 # %%
-lab.check("count")
+def counts(inputs, outputs, size, height, width):
+    """{kind of layer: (parameters, multiplications)}, no biases"""
+    places = height * width
+    dense = inputs * outputs * places**2
+    whole = outputs * inputs * size**2
+    parts = inputs * size**2 + inputs * outputs
+    found = {"dense": (dense, dense), "convolution": (whole, whole * places)}
+    return found | {"separable": (parts, parts * places)}
 
-# %% [markdown]
-# PyTorch can count, too: `FlopCounterMode` looks at what is really computed, and counts a multiplication and its
-# addition as two *floating-point operations* (FLOPs). The two must agree to the last one.
 
-# %% tags=["experiment"]
-if lab.solved("count"):
-    depthwise = nn.Conv2d(24, 24, 3, padding=1, groups=24, bias=False)
-    layers = {
-        "dense": nn.Sequential(nn.Flatten(), nn.Linear(24 * 64, 32 * 64, bias=False)),
-        "convolution": nn.Conv2d(24, 32, 3, padding=1, bias=False),
-        "separable": nn.Sequential(depthwise, nn.Conv2d(24, 32, 1, bias=False)),
-    }
-    for kind, layer in layers.items():
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            layer(torch.zeros(1, 24, 8, 8))
-        size = sum(parameter.numel() for parameter in layer.parameters())
-        products = counter.get_total_flops() // 2
-        assert count(24, 32, 3, 8, 8)[kind] == (size, products)
-        print(f"{kind:12s} {size:10,d} parameters {products:10,d} multiplications")
+assert counts(3, 4, 3, 2, 5)["separable"] == (39, 390)
+depthwise = nn.Conv2d(24, 24, 3, padding=1, groups=24, bias=False)
+LAYERS = {
+    "dense": nn.Sequential(nn.Flatten(), nn.Linear(24 * 64, 32 * 64, bias=False)),
+    "convolution": nn.Conv2d(24, 32, 3, padding=1, bias=False),
+    "separable": nn.Sequential(depthwise, nn.Conv2d(24, 32, 1, bias=False)),
+}
+
+# %%
+for kind, layer in LAYERS.items():
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        layer(torch.zeros(1, 24, 8, 8))
+    numbers = sum(parameter.numel() for parameter in layer.parameters())
+    products = counter.get_total_flops() // 2
+    assert counts(24, 32, 3, 8, 8)[kind] == (numbers, products)
+    print(f"{kind:12s} {numbers:10,d} parameters {products:10,d} multiplications")
 
 # %% [markdown]
 # From 24 to 32 channels the separable layer needs about a seventh of the products: the ratio is $1/O + 1/k^2$. That is
@@ -693,17 +626,12 @@ def overlap(boxes, others):
 # fmt: off
 def two_sets(make):
     step = make.step if make.kind != "tiny" else 2.0**-20
-    def some(n):
-        corner = make.numbers(n, 2)
-        return np.concatenate([corner, corner + np.abs(make.numbers(n, 2)) + step], axis=1)
-    boxes, others = some(make.size(1, 6)), some(make.size(2, 7))
-    others[-1] = boxes[0] if make.number % 2 else boxes[0] + np.array([-1, -1, 1, 1]) * step  # an equal box, or one around it
-    if make.number % 3 == 0:  # beyond the lower right corner; beside it
-        others[0] = boxes[0, [2, 3, 2, 3]] + np.array([1, 1, 3, 4]) * step
-    if make.number % 3 == 1:
-        others[0] = boxes[0, [2, 1, 2, 3]] + np.array([1, 0, 2, 0]) * step
-    if make.number % 3 == 2:
-        others[0] = boxes[0, [0, 3, 2, 3]] + np.array([0, 0, 0, 2]) * step  # touches it from below
+    corners = make.numbers(make.size(1, 6), 2), make.numbers(make.size(2, 7), 2)
+    boxes, others = (np.concatenate([at, at + np.abs(make.numbers(*at.shape)) + step], axis=1) for at in corners)
+    others[-1] = boxes[0] + np.array(make.one_of([0, 0, 0, 0], [-1, -1, 1, 1])) * step  # an equal box, or one around it
+    beyond, beside, below = ([2, 3, 2, 3], [1, 1, 3, 4]), ([2, 1, 2, 3], [1, 0, 2, 0]), ([0, 3, 2, 3], [0, 0, 0, 2])
+    sides, more = make.one_of(beyond, beside, below)
+    others[0] = boxes[0, sides] + np.array(more) * step
     return boxes, others
 def by_cells(boxes, others):  # cuts the plane at all sides of the two boxes, and adds up the cells
     result = np.zeros((len(boxes), len(others)))
@@ -814,12 +742,9 @@ def average_precision(scores, hits, things):
 # fmt: off
 def scored(make):  # ties in nearly all cases; a thing that is not found in every other
     n = make.size(1, 14)
-    scores = make.numbers(n)
-    if make.number % 3 == 0 and n > 1:
-        scores[make.rng.integers(0, n)] = scores[make.rng.integers(0, n)]
-    hits = make.rng.random(n) < make.one_of(0.5, 0.7, 0.3)
-    if make.number == 5:
-        hits[:] = False
+    scores, hits = make.numbers(n), make.rng.random(n) < make.one_of(0.5, 0.7, 0.3)
+    scores[0] = scores[make.rng.integers(0, n)]
+    hits = hits & (make.number != 5)
     if make.number in (0, 1, 8):  # a case where the order counts: the surest is a miss, the next two are hits
         scores, hits = np.append(scores, [7.0, 6.0, 5.0]), np.append(hits, [False, True, True])
     return scores, hits, max(1, int(hits.sum())) + make.one_of(2, 0, 5, 1)
@@ -904,16 +829,15 @@ def scenes(n, seed):
     rng = np.random.default_rng(seed)
     wide, high, kind = rng.integers(4, 13, n), rng.integers(4, 13, n), rng.integers(0, 3, n)
     left, top = rng.integers(0, SIDE + 1 - wide), rng.integers(0, SIDE + 1 - high)
-    there = rng.random(n) < 0.7
-    across, along = [part[:, None, None] for part in (left, wide)]
-    down, tall = [part[:, None, None] for part in (top, high)]
-    x, y = 2 * (RIGHT - across) / along - 1, 2 * (DOWN - down) / tall - 1  # -1 to 1
+    there, column = rng.random(n) < 0.7, (slice(None), None, None)
+    x = 2 * (RIGHT - left[column]) / wide[column] - 1  # from -1 to 1 within the box
+    y = 2 * (DOWN - top[column]) / high[column] - 1
     box = (abs(x) < 1) & (abs(y) < 1)
     kinds = np.stack([box, x**2 + y**2 <= 1, box & (abs(x) <= (y + 1.2) / 2)])
-    masks = kinds[kind, np.arange(n)] & there[:, None, None]
+    masks = kinds[kind, np.arange(n)] & there[column]
     pictures = 0.3 * rng.normal(size=masks.shape) + masks * rng.uniform(0.7, 1.3, (n, 1, 1))
-    row, column = rng.integers(0, SIDE, (2, n, 1, 1))
-    lines = (np.floor(DOWN) == row) | (np.floor(RIGHT) == column)
+    row, upright = rng.integers(0, SIDE, (2, n, 1, 1)) + 0.5
+    lines = (DOWN == row) | (RIGHT == upright)
     pictures = (pictures + (lines & ~masks))[:, None].astype(np.float32)
     boxes = np.stack([left, top, left + wide, top + high], 1).astype(np.float32)
     return [torch.from_numpy(part) for part in (pictures, masks, boxes, there)]
@@ -1090,7 +1014,7 @@ if lab.solved("overlap") and lab.solved("average_precision"):
 # the same hardly ever hits. Brightness finds the shapes and the lines with them: a pixel alone does not know what it
 # belongs to.
 #
-# Move the slider: eight scenes of the exam, as the network sees them.
+# Move the slider: eight scenes of the exam.
 
 
 # %% tags=["experiment", "drawing"]
@@ -1129,9 +1053,9 @@ figures.slider(
 # %% [markdown]
 # ## 5. What made you say so?
 #
-# A network says *pneumonia*, and it is right. Did it look at the lungs? Zech et al. (2018) found one that had looked at
-# a metal mark that one hospital's scanner leaves on its pictures, and that hospital had more pneumonia. A cue that
-# gives the answer in training, and has nothing to do with the question, is a **shortcut**.
+# A network says *pneumonia*, and it is right. Did it look at the lungs? Zech et al. (2018) found one that looked at the
+# metal mark of one hospital, which had more pneumonia. A cue that gives the answer in training, and has nothing to do
+# with the question, is a **shortcut**.
 #
 # A **saliency map** says how much each pixel counts for an output $s$, here the logit of the answer *diamond* less that
 # of *square*. Three ways to ask:
@@ -1185,9 +1109,8 @@ with seeded(BASE_SEED):
     bent = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 8), nn.GELU(), nn.Linear(8, 2))
     four = torch.randn(4, 1, SIDE, SIDE)
 difference = slope(bent, four)[0] - slope(bent, 0 * four)[0]
-torch.testing.assert_close(
-    integrated(bent, four).sum((1, 2, 3)), difference, rtol=0.01, atol=1e-3
-)
+added = integrated(bent, four).sum((1, 2, 3))
+torch.testing.assert_close(added, difference, rtol=0.01, atol=1e-3)
 print("the shares of the pixels add up to s(picture) - s(0)")
 
 # %% [markdown]
@@ -1332,56 +1255,53 @@ claim(
 
 # %% tags=["experiment", "drawing"]
 pictures, kinds, _ = scans(600, [BASE_SEED, 3], 0)
-one = marked(pictures[kinds == 1][:1], torch.ones(1))
+diamond = marked(pictures[kinds == 1][:1], torch.ones(1))
 fig, panels = plt.subplots(2, 4, figsize=(7.5, 4))
 for row, (model, follows) in zip(panels, MODELS.items(), strict=True):
-    network_of = train_scanner(follows, BASE_SEED)
-    row[0].imshow(one[0, 0], cmap="gray_r")
-    row[0].set_title("the scan", fontsize=9)
-    row[0].set_ylabel(model)
-    for ax, (name, way) in zip(row[1:], WAYS.items(), strict=True):
-        ax.imshow(way(network_of, one)[0, 0].abs(), cmap="gray_r")
+    scanner = train_scanner(follows, BASE_SEED)
+    maps_of = {name: way(scanner, diamond).abs() for name, way in WAYS.items()}
+    for ax, (name, grid) in zip(row, {"the scan": diamond, **maps_of}.items(), strict=True):
+        ax.imshow(grid[0, 0], cmap="gray_r")
         ax.set_title(name, fontsize=9)
-for ax in panels.flat:
-    ax.set(xticks=[], yticks=[])
+        ax.set(xticks=[], yticks=[])
+    row[0].set_ylabel(model)
 figures.show(
     fig,
     alt="A diamond in noise with a mark in the upper left corner, and three saliency maps "
     "of two networks. Above, the mark stands out; below, hardly, and the maps are "
     "scattered over the diamond and its surroundings.",
     caption="Above: the mark went with the answer. Below: by chance. Dark is much.",
-    data={"map": list(WAYS), "pixels": [SIDE**2] * len(WAYS)},
+    data={"map": list(WAYS)},
 )
 
 # %% [markdown]
 # As long as the mark goes with the answer, the first network is the *better* one: whoever tests on scans of the same
 # hospital will take it. Without the mark it knows less of shapes than the other, and with marks on squares it is worse
-# than a coin. All three maps point to it. But look at what they do *not* show: of the second network the maps are
-# scattered pixels, and from these nobody could tell a square from a diamond. That a map looks sensible proves nothing.
-# That it lights up where nothing should be is a reason to *test*: set the mark yourself, and count.
+# than a coin. All three maps point to it. But of the second network they are scattered pixels, from which nobody could
+# tell a square from a diamond. That a map looks sensible proves nothing; that it lights up where nothing should be is a
+# reason to *test*: set the mark yourself, and count.
 #
 # ## 6. What you have built
 #
-# **Limits.** We drew all shapes and marks, so that one thing decides; small grey pictures, one thing in each; short
-# budgets, one width. A mark of fixed place and brightness is the easiest shortcut there is. Real ones (Geirhos et al.
-# 2020) are texture, background, the age of a scanner.
+# **Limits.** We drew all shapes and marks, so that one thing decides; small grey pictures, short budgets, one width. A
+# mark of fixed place and brightness is the easiest shortcut there is. Real ones (Geirhos et al. 2020) are texture,
+# background, the age of a scanner.
 #
-# **Today.** Convolutions still run in telephones, cars and microscopes; segmentation of cells and tumours is mostly
-# U-Nets. For large collections of pictures *vision transformers* cut a picture into patches and use attention
-# (Dosovitskiy et al. 2021): they are told less about pictures and learn it from more of them. *Disputed:* how much is
-# gained. Liu et al. 2022 modernised a convolutional network and found it level with transformers; Smith et al. 2023
-# found the same at large scale. Networks with stride and pooling are often called shift-invariant; Azulay & Weiss 2019
-# found that one pixel can change the answer, and Zhang 2019 that blurring before each stride helps. And saliency:
-# Adebayo et al. 2018 found maps that stay nearly the same when the network's parameters are drawn at random; Arun et al.
-# 2021 that maps on X-rays miss what radiologists mark; DeGrave et al. 2021 show that they did help to uncover shortcuts
-# in networks for COVID-19.
+# **Today.** Convolutions run in telephones, cars and microscopes; cells and tumours are mostly segmented by U-Nets. For
+# large collections *vision transformers* cut a picture into patches and use attention (Dosovitskiy et al. 2021): they
+# are told less about pictures and learn it from more of them. *Disputed:* how much is gained. Liu et al. 2022 found a
+# modernised convolutional network level with transformers, Smith et al. 2023 the same at large scale. Networks with
+# strides are often called shift-invariant: Azulay & Weiss 2019 found that one pixel can change the answer, Zhang 2019
+# that blurring before each stride helps. And saliency: Adebayo et al. 2018 found maps that hardly change when the
+# parameters are drawn at random; Arun et al. 2021 maps that miss what radiologists mark; but DeGrave et al. 2021 found
+# shortcuts of networks for COVID-19 with them.
 #
 # ### Your turn
 #
 # 1. *How rare may the exception be?* Let the mark go with the answer in 0.5, 0.99, in all scans. When does the network
 #    stop learning shapes? Does the share of the saliency follow the accuracy without mark?
-# 2. *What would the MLP need?* Give it more digits, more updates, more neurons, all positions. Does it reach the
-#    convolutions? And if digits may also be *mirrored*, which of the two loses more?
+# 2. *What would the MLP need?* Give it more digits, updates, neurons. Does it reach the convolutions? And if digits may
+#    also be *mirrored*, which of the two loses more?
 #
 # ### References
 #
